@@ -1,0 +1,3 @@
+//! The chat server: one room, spoken to in the original's wire protocol and in this project's extensions of it.
+
+pub mod config;
