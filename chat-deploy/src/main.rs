@@ -1,0 +1,2 @@
+//! chat-deploy
+fn main() {}
