@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use network::{IpNet, NetworkError};
+pub use network::{IpNet, NetworkError, limit_key};
 
 /// Everything that can be set about the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,3 +1,4 @@
 //! The chat server: one room, spoken to in the original's wire protocol and in this project's extensions of it.
 
+pub mod accounts;
 pub mod config;

@@ -58,6 +58,13 @@ impl fmt::Display for IpNet {
     }
 }
 
+/// What limits per address count as one address: an IPv4 address, or the /64 network of an IPv6 address, all of
+/// which one subscriber has at his disposal. An IPv4 address in its IPv6 form is that IPv4 address.
+pub fn limit_key(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    if address.is_ipv6() { masked(address, 64) } else { address }
+}
+
 /// How many bits an address has.
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }

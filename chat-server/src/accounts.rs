@@ -1,0 +1,355 @@
+//! The user accounts: registering, and checking passwords.
+//!
+//! [`Accounts`] is the handle the server works with. It decides the order of things: limits first, then the
+//! delay for names under attack, then hashing off the server's thread, then the store. The parts live in
+//! `accounts/`: `store` keeps users on disk, `hashing` is argon2id, `throttle` decides who waits how long and
+//! `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is in `import`.
+
+mod gate;
+mod hashing;
+mod store;
+mod throttle;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chat_core::names::Username;
+use chat_core::secret::Secret;
+
+use crate::config::AccountSettings;
+use gate::{AddressTurns, HashGate};
+use hashing::Hasher;
+use store::{Added, RedbStore, User, UserStore};
+use throttle::{LoginThrottle, RegistrationLimit};
+
+/// The longest password taken, in bytes; the shortest has one.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// How many names, and how many addresses, are watched for failures at a time; the least recent is forgotten.
+const MAX_WATCHED: usize = 16_384;
+
+/// The user accounts of one server; clones share them.
+#[derive(Clone)]
+pub struct Accounts {
+    shared: Arc<Shared>,
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterOutcome {
+    /// The account exists, and is on disk.
+    Registered,
+    /// The name belongs to somebody.
+    Taken,
+    /// The password is empty or longer than [`MAX_PASSWORD_BYTES`].
+    BadPassword,
+    /// The store holds as many users as it may.
+    Full,
+    /// The address has registered as many names as it may for now.
+    RateLimited {
+        /// How long to wait before the next attempt can succeed.
+        retry_after: Duration,
+    },
+    /// Too many passwords are waiting to be hashed.
+    Busy,
+}
+
+/// What became of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// Name and password belong together.
+    Accepted,
+    /// They do not; whether the name exists is not told, nor does the time taken tell.
+    Refused,
+    /// Too many passwords are waiting to be hashed.
+    Busy,
+}
+
+/// Why accounts could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// Another process has the database open.
+    #[error("the accounts in {} are in use by another process", path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database is damaged, or no database at all.
+    #[error("the accounts in {} are damaged: {detail}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The database could not be read or written.
+    #[error("cannot access the accounts in {}", path.display())]
+    Io {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database refused for another reason.
+    #[error("the accounts in {} cannot be used", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What the database said.
+        source: Box<redb::Error>,
+    },
+    /// A password could not be hashed.
+    #[error("cannot hash a password")]
+    Hash {
+        /// What the hash function said.
+        source: argon2::password_hash::Error,
+    },
+    /// The accounts are closed, since the server is stopping.
+    #[error("the accounts are closed")]
+    Closed,
+    /// The work was given up half-way, since the server is stopping or because of a bug.
+    #[error("the work on an account was interrupted")]
+    Interrupted,
+}
+
+impl AccountsError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { .. } => Some("stop the server that uses this data directory first".to_owned()),
+            Self::Damaged { path, .. } => Some(format!(
+                "restore {0} from a backup, or move it away to start without accounts",
+                path.display()
+            )),
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    Some("free some disk space; until then nobody can register".to_owned())
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    Some("run the server as the user who owns its data directory".to_owned())
+                }
+                _ => None,
+            },
+            Self::Database { .. } | Self::Hash { .. } | Self::Closed | Self::Interrupted => None,
+        }
+    }
+}
+
+struct Shared {
+    store: Box<dyn UserStore>,
+    hasher: Hasher,
+    gate: HashGate,
+    turns: AddressTurns,
+    // A std mutex: it is held for a look-up, never across an await.
+    throttles: Mutex<Throttles>,
+    max_users: u64,
+}
+
+struct Throttles {
+    logins: LoginThrottle,
+    registrations: RegistrationLimit,
+}
+
+impl Accounts {
+    /// Opens the accounts in the database at `path`, which is made, readable by its owner only, if it does not
+    /// exist.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the database is in use, damaged or out of reach, or if the argon2 settings do not
+    /// go together.
+    pub fn open(path: &Path, settings: &AccountSettings) -> Result<Self, AccountsError> {
+        Self::with_store(Box::new(RedbStore::open(path)?), settings)
+    }
+
+    fn with_store(store: Box<dyn UserStore>, settings: &AccountSettings) -> Result<Self, AccountsError> {
+        let throttles = Throttles {
+            logins: LoginThrottle::new(settings.free_failures, settings.max_login_delay, MAX_WATCHED),
+            registrations: RegistrationLimit::new(settings.registrations_per_hour, MAX_WATCHED),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                store,
+                hasher: Hasher::new(settings)?,
+                gate: HashGate::new(settings.parallel_hashes, settings.hash_queue),
+                turns: AddressTurns::new(settings.logins_per_address),
+                throttles: Mutex::new(throttles),
+                max_users: settings.max_users,
+            }),
+        })
+    }
+
+    /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. The answer
+    /// [`RegisterOutcome::Registered`] is given when the account is on disk, and then survives anything the
+    /// disk survives.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the account could not be written; then it does not exist.
+    pub async fn register(
+        &self,
+        peer: IpAddr,
+        exempt: bool,
+        name: Username,
+        password: Secret,
+    ) -> Result<RegisterOutcome, AccountsError> {
+        if !is_acceptable(&password) {
+            return Ok(RegisterOutcome::BadPassword);
+        }
+        if !exempt && let Err(retry_after) = self.throttles().registrations.take(peer, now()) {
+            return Ok(RegisterOutcome::RateLimited { retry_after });
+        }
+        let outcome = self.register_unlimited(name, password).await;
+        if !exempt && !matches!(outcome, Ok(RegisterOutcome::Registered)) {
+            self.throttles().registrations.give_back(peer);
+        }
+        outcome
+    }
+
+    async fn register_unlimited(
+        &self,
+        name: Username,
+        password: Secret,
+    ) -> Result<RegisterOutcome, AccountsError> {
+        let Some(turn) = self.shared.gate.enter().await else { return Ok(RegisterOutcome::Busy) };
+        let shared = Arc::clone(&self.shared);
+        let work = tokio::task::spawn_blocking(move || {
+            // The turn is given back when the work is done, even if nobody waits for its result any more.
+            let _turn = turn;
+            shared.register(&name, &password)
+        });
+        work.await.map_err(|_| AccountsError::Interrupted)?
+    }
+
+    /// Checks whether `password` belongs to `name`, for a client at `peer`; `exempt` clients need not wait for
+    /// other logins from their address. The answer may take a while if many logins for the name have failed.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the store could not be read.
+    pub async fn verify(
+        &self,
+        peer: IpAddr,
+        exempt: bool,
+        name: &Username,
+        password: Secret,
+    ) -> Result<LoginOutcome, AccountsError> {
+        if !is_acceptable(&password) {
+            return Ok(LoginOutcome::Refused);
+        }
+        let _turn_of_address = if exempt { None } else { Some(self.shared.turns.wait(peer).await) };
+        // Counted as a failure from the start, so that attempts made at the same time see each other.
+        let delay = self.throttles().logins.begin(name.as_str(), now());
+        tokio::time::sleep(delay).await;
+        let outcome = self.verify_undelayed(name.clone(), password).await;
+        match outcome {
+            Ok(LoginOutcome::Accepted) => self.throttles().logins.succeeded(name.as_str()),
+            Ok(LoginOutcome::Busy) | Err(_) => self.throttles().logins.undo(name.as_str()),
+            Ok(LoginOutcome::Refused) => {}
+        }
+        outcome
+    }
+
+    async fn verify_undelayed(
+        &self,
+        name: Username,
+        password: Secret,
+    ) -> Result<LoginOutcome, AccountsError> {
+        let Some(turn) = self.shared.gate.enter().await else { return Ok(LoginOutcome::Busy) };
+        let shared = Arc::clone(&self.shared);
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            shared.verify(&name, &password)
+        });
+        work.await.map_err(|_| AccountsError::Interrupted)?
+    }
+
+    /// Finishes the work under way and closes the database; later requests fail with
+    /// [`AccountsError::Closed`]. Dropping the last handle does as much, only without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the database could not be closed cleanly; it is repaired when it is next opened.
+    pub async fn close(self) -> Result<(), AccountsError> {
+        self.shared.gate.close_and_finish().await;
+        let close = tokio::task::spawn_blocking(move || self.shared.store.close());
+        close.await.map_err(|_| AccountsError::Interrupted)?
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the store could not be read.
+    pub fn count(&self) -> Result<u64, AccountsError> {
+        self.shared.store.count()
+    }
+
+    /// Adds an account that existed elsewhere, `registered` being the local time it was made there. Blocks
+    /// until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the account could not be written; then it does not exist.
+    pub(crate) fn import(
+        &self,
+        name: &Username,
+        password: &Secret,
+        registered: Option<String>,
+    ) -> Result<RegisterOutcome, AccountsError> {
+        if !is_acceptable(password) {
+            return Ok(RegisterOutcome::BadPassword);
+        }
+        self.shared.add(name, password, registered)
+    }
+
+    fn throttles(&self) -> MutexGuard<'_, Throttles> {
+        // A panic elsewhere leaves counters, which cannot be half-written.
+        self.shared.throttles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn register(&self, name: &Username, password: &Secret) -> Result<RegisterOutcome, AccountsError> {
+        self.add(name, password, Some(jiff::Timestamp::now().to_string()))
+    }
+
+    /// Looks first, since hashing for nothing is dear; the store looks again as it adds.
+    fn add(
+        &self,
+        name: &Username,
+        password: &Secret,
+        registered: Option<String>,
+    ) -> Result<RegisterOutcome, AccountsError> {
+        if self.store.find(name.as_str())?.is_some() {
+            return Ok(RegisterOutcome::Taken);
+        }
+        if self.store.count()? >= self.max_users {
+            return Ok(RegisterOutcome::Full);
+        }
+        let user = User { password: self.hasher.hash(password)?, registered };
+        Ok(match self.store.add(name.as_str(), &user, self.max_users)? {
+            Added::Yes => RegisterOutcome::Registered,
+            Added::Taken => RegisterOutcome::Taken,
+            Added::Full => RegisterOutcome::Full,
+        })
+    }
+
+    fn verify(&self, name: &Username, password: &Secret) -> Result<LoginOutcome, AccountsError> {
+        let user = self.store.find(name.as_str())?;
+        let matches = self.hasher.verify(password, user.as_ref().map(|user| user.password.as_str()))?;
+        Ok(if matches { LoginOutcome::Accepted } else { LoginOutcome::Refused })
+    }
+}
+
+/// Whether a password has a length that is taken.
+fn is_acceptable(password: &Secret) -> bool {
+    (1..=MAX_PASSWORD_BYTES).contains(&password.len())
+}
+
+/// Tokio's clock, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,239 @@
+//! Users on disk: a small trait, and redb behind it.
+//!
+//! redb is one file with crash-safe transactions. A user is added in one transaction that is synced before it is
+//! acknowledged, so that a crash leaves all of it or nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+};
+use serde::{Deserialize, Serialize};
+
+use super::AccountsError;
+
+/// User name to [`User`] in JSON, which lets later versions add fields.
+const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
+
+/// Facts about the database itself.
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+
+/// The form of the tables; a server refuses one it does not know.
+const SCHEMA: u64 = 1;
+
+/// How much of the database is kept in memory. Users are found by name, a page or two each.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+
+/// What is kept about a user.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct User {
+    /// The password as an argon2id hash in PHC form.
+    pub(super) password: String,
+    /// When the account was made: in UTC with a `Z`, or in an unknown local time for imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) registered: Option<String>,
+}
+
+/// Whether a user was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// The user is on disk.
+    Yes,
+    /// The name exists.
+    Taken,
+    /// There are as many users as there may be.
+    Full,
+}
+
+/// Where users are kept. All methods block.
+pub(super) trait UserStore: Send + Sync {
+    /// The user of that name.
+    fn find(&self, name: &str) -> Result<Option<User>, AccountsError>;
+    /// Adds a user, unless the name exists or there are `max_users` already. Returns once it is on disk.
+    fn add(&self, name: &str, user: &User, max_users: u64) -> Result<Added, AccountsError>;
+    /// The number of users.
+    fn count(&self) -> Result<u64, AccountsError>;
+    /// Closes the store for good.
+    fn close(&self) -> Result<(), AccountsError>;
+}
+
+/// Users in a redb database.
+pub(super) struct RedbStore {
+    path: PathBuf,
+    state: RwLock<State>,
+}
+
+enum State {
+    Open(Database),
+    // redb refuses everything after a write failed, so that the database has to be opened anew.
+    Broken,
+    Closed,
+}
+
+impl RedbStore {
+    /// Opens the database at `path`; makes it, with mode 0600, if there is none.
+    pub(super) fn open(path: &Path) -> Result<Self, AccountsError> {
+        create_private(path).map_err(|source| AccountsError::Io { path: path.to_owned(), source })?;
+        let store = Self { path: path.to_owned(), state: RwLock::new(State::Broken) };
+        let database = store.open_database()?;
+        *store.state.write().unwrap_or_else(PoisonError::into_inner) = State::Open(database);
+        Ok(store)
+    }
+
+    fn open_database(&self) -> Result<Database, AccountsError> {
+        let mut builder = Database::builder();
+        // A damaged file is then found out here, with an error, and not later by a panic.
+        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        let database = builder.create(&self.path).map_err(|error| self.error(error.into()))?;
+        let schema = prepare(&database).map_err(|error| self.error(error))?;
+        if schema != SCHEMA {
+            return Err(AccountsError::Damaged {
+                path: self.path.clone(),
+                detail: format!("they have form {schema}, which this version does not know"),
+            });
+        }
+        Ok(database)
+    }
+
+    /// Runs `work` on the open database, opening it anew if an earlier failure broke it.
+    fn with_database<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, AccountsError> {
+        self.mend()?;
+        let result = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(database) => work(database),
+            State::Broken => Err(redb::Error::PreviousIo),
+            State::Closed => return Err(AccountsError::Closed),
+        };
+        result.map_err(|error| {
+            if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo) {
+                self.give_up();
+            }
+            self.error(error)
+        })
+    }
+
+    fn mend(&self) -> Result<(), AccountsError> {
+        if !matches!(*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Broken) {
+            return Ok(());
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Broken) {
+            *state = State::Open(self.open_database()?);
+        }
+        Ok(())
+    }
+
+    fn give_up(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Open(_)) {
+            *state = State::Broken;
+        }
+    }
+
+    fn error(&self, error: redb::Error) -> AccountsError {
+        let path = self.path.clone();
+        match error {
+            redb::Error::DatabaseAlreadyOpen => AccountsError::InUse { path },
+            redb::Error::Corrupted(detail) => AccountsError::Damaged { path, detail },
+            redb::Error::Io(source) if is_damage(source.kind()) => {
+                AccountsError::Damaged { path, detail: source.to_string() }
+            }
+            redb::Error::Io(source) => AccountsError::Io { path, source },
+            other => AccountsError::Database { path, source: Box::new(other) },
+        }
+    }
+}
+
+impl UserStore for RedbStore {
+    fn find(&self, name: &str) -> Result<Option<User>, AccountsError> {
+        let json = self.with_database(|database| {
+            let table = database.begin_read()?.open_table(USERS)?;
+            Ok(table.get(name)?.map(|guard| guard.value().to_vec()))
+        })?;
+        json.map(|json| serde_json::from_slice(&json)).transpose().map_err(|error| AccountsError::Damaged {
+            path: self.path.clone(),
+            detail: format!("the entry of {name:?}: {error}"),
+        })
+    }
+
+    fn add(&self, name: &str, user: &User, max_users: u64) -> Result<Added, AccountsError> {
+        let json = serde_json::to_vec(user)
+            .map_err(|error| AccountsError::Io { path: self.path.clone(), source: error.into() })?;
+        self.with_database(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(redb::Durability::Immediate)?;
+            // Strangers choose what is written; this keeps them from preparing a commit that a crash completes.
+            transaction.set_two_phase_commit(true);
+            let added = {
+                let mut table = transaction.open_table(USERS)?;
+                if table.get(name)?.is_some() {
+                    Added::Taken
+                } else if table.len()? >= max_users {
+                    Added::Full
+                } else {
+                    table.insert(name, json.as_slice())?;
+                    Added::Yes
+                }
+            };
+            if added == Added::Yes {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
+            Ok(added)
+        })
+    }
+
+    fn count(&self) -> Result<u64, AccountsError> {
+        self.with_database(|database| Ok(database.begin_read()?.open_table(USERS)?.len()?))
+    }
+
+    fn close(&self) -> Result<(), AccountsError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(database) => database.close().map_err(|error| self.error(error.into())),
+            State::Broken | State::Closed => Ok(()),
+        }
+    }
+}
+
+/// Makes the tables if they are not there, and returns the form they have.
+fn prepare(database: &Database) -> Result<u64, redb::Error> {
+    let existing = match database.begin_read()?.open_table(ABOUT) {
+        Ok(about) => about.get("schema")?.map(|guard| guard.value()),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(schema) = existing {
+        return Ok(schema);
+    }
+    let transaction = database.begin_write()?;
+    transaction.open_table(USERS)?;
+    transaction.open_table(ABOUT)?.insert("schema", SCHEMA)?;
+    transaction.commit()?;
+    Ok(SCHEMA)
+}
+
+/// Makes an empty file with mode 0600 unless there is one, and makes sure that its name survives a crash.
+fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            file.sync_all()?;
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What redb reports as a failed access though the file's contents are to blame.
+fn is_damage(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
