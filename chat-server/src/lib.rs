@@ -1,4 +1,5 @@
 //! The chat server: one room, spoken to in the original's wire protocol and in this project's extensions of it.
 
 pub mod accounts;
+pub mod clock;
 pub mod config;
