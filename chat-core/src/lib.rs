@@ -5,7 +5,7 @@
 //!
 //! - [`frame`], [`packet`], [`text`]: packets, what they ask for, and the server's wording;
 //! - [`hello`], [`notice`], [`ping`]: what we add to the original protocol;
-//! - [`noise`]: encryption worth the name; `rsa`: the original's cipher, a toy kept for its clients;
+//! - [`noise`]: encryption worth the name; [`rsa`]: the original's cipher, a toy kept for its clients;
 //! - [`names`], [`secret`], [`known_servers`]: validated names, values that never print, pinned identities;
 //! - [`hexdump`], [`packet_log`]: the original's debugging log.
 
@@ -19,5 +19,6 @@ pub mod notice;
 pub mod packet;
 pub mod packet_log;
 pub mod ping;
+pub mod rsa;
 pub mod secret;
 pub mod text;
