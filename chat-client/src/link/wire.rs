@@ -1,0 +1,325 @@
+//! The protocol as a client sees it: bytes come in, signals and bytes go out.
+//!
+//! Keeps what a stream means at this moment (plain, classic, secure), switches exactly where the protocol says, and
+//! answers PING. It knows no socket and no clock, and whom to trust is for its caller to say: that is `link` and `trust`.
+//!
+//! Invariant: while a switch is under way nothing is sent. What is queued meanwhile waits, and leaves in the new state or
+//! not at all.
+
+use chat_core::frame::{FrameBuffer, MAX_PACKET_LEN, write_frame};
+use chat_core::hello::Hello;
+use chat_core::noise::{self, Channel, Fingerprint, Initiator};
+use chat_core::packet::PacketType;
+use chat_core::{ping, text};
+
+use super::classic::{Classic, OwnKeys};
+use super::error::{LinkError, Misbehaviour};
+
+/// What came from the server.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// A packet with a text, decrypted.
+    Packet { kind: PacketType, text: String },
+    /// The server is one of ours.
+    Hello(Hello),
+    /// The server offers a secure channel and proved an identity. Nothing happens before [`Wire::enter_secure`].
+    Offer { channel: Channel, fingerprint: Fingerprint, text: String },
+    /// Classic encryption is on.
+    ClassicOn { text: String },
+    /// Encryption is off.
+    Off { text: String },
+    /// A packet was dropped because its body is not what it should be.
+    Unreadable(PacketType),
+}
+
+#[derive(Debug)]
+enum Mode {
+    Plain,
+    Classic(Box<Classic>),
+    Secure(Channel),
+}
+
+/// A switch of encryption under way.
+#[derive(Debug)]
+enum Switch {
+    Noise(Initiator),
+    /// The server's identity is known, and not yet whether it is the right one.
+    Verdict,
+    Classic(Box<OwnKeys>),
+    Off,
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub(super) struct Wire {
+    mode: Mode,
+    switch: Option<Switch>,
+    inbound: FrameBuffer,
+    /// The packet stream inside the secure channel.
+    inner: FrameBuffer,
+    held: Vec<(PacketType, Vec<u8>)>,
+    outbound: Vec<u8>,
+    own_hello: Vec<u8>,
+    peer_hello: Option<Vec<u8>>,
+    greeted: bool,
+}
+
+impl Wire {
+    /// Begins with HELLO and CONNECT back to back, so that one round trip tells what the server is.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::TooLong`] for an absurd agent.
+    pub(super) fn new(agent: &str) -> Result<Self, LinkError> {
+        let own_hello = Hello::new(agent).encode().into_bytes();
+        let mut outbound = Vec::new();
+        write_frame(&mut outbound, PacketType::HELLO, &own_hello).map_err(LinkError::TooLong)?;
+        write_frame(&mut outbound, PacketType::CONNECT, b"").map_err(LinkError::TooLong)?;
+        Ok(Self {
+            mode: Mode::Plain,
+            switch: None,
+            inbound: FrameBuffer::default(),
+            inner: FrameBuffer::default(),
+            held: Vec::new(),
+            outbound,
+            own_hello,
+            peer_hello: None,
+            greeted: false,
+        })
+    }
+
+    /// Takes bytes as they came.
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.inbound.extend(bytes);
+    }
+
+    /// Returns what is to be written to the socket; the caller removes what it wrote.
+    pub(super) fn outbound(&mut self) -> &mut Vec<u8> {
+        &mut self.outbound
+    }
+
+    /// Returns how many bytes wait to be sent, those held back by a switch included.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.outbound.len() + self.held.iter().map(|(_, body)| body.len()).sum::<usize>()
+    }
+
+    /// Queues a packet.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::TooLong`] and [`LinkError::Cipher`].
+    pub(super) fn send(&mut self, kind: PacketType, body: &[u8]) -> Result<(), LinkError> {
+        if self.switch.is_some() {
+            self.held.push((kind, body.to_vec()));
+            return Ok(());
+        }
+        self.encode(kind, body)
+    }
+
+    /// Asks for the secure channel.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Busy`] unless the stream is plain and the server one of ours, [`LinkError::Cipher`].
+    pub(super) fn start_noise(&mut self) -> Result<(), LinkError> {
+        let (Mode::Plain, None, Some(peer_hello)) = (&self.mode, &self.switch, &self.peer_hello) else {
+            return Err(LinkError::Busy);
+        };
+        let prologue = noise::prologue(&self.own_hello, peer_hello);
+        let (initiator, offer) = Initiator::start(&prologue).map_err(LinkError::Cipher)?;
+        self.encode(PacketType::ENCRYPTION_ON, offer.as_bytes())?;
+        self.switch = Some(Switch::Noise(initiator));
+        Ok(())
+    }
+
+    /// Asks for classic encryption; also with new keys while it is on.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Busy`] inside a secure channel or a switch, [`LinkError::TooLong`].
+    pub(super) fn start_classic(&mut self, keys: OwnKeys) -> Result<(), LinkError> {
+        if self.switch.is_some() || matches!(self.mode, Mode::Secure(_)) {
+            return Err(LinkError::Busy);
+        }
+        self.encode(PacketType::ENCRYPTION_ON, keys.offer().as_bytes())?;
+        self.switch = Some(Switch::Classic(Box::new(keys)));
+        Ok(())
+    }
+
+    /// Asks for encryption to be turned off.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Busy`] during another switch.
+    pub(super) fn start_off(&mut self) -> Result<(), LinkError> {
+        if self.switch.is_some() {
+            return Err(LinkError::Busy);
+        }
+        self.encode(PacketType::ENCRYPTION_OFF, b"")?;
+        self.switch = Some(Switch::Off);
+        Ok(())
+    }
+
+    /// Takes an offered channel into use: the server is the right one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wire::send`], for what was held back.
+    pub(super) fn enter_secure(&mut self, channel: Channel) -> Result<(), LinkError> {
+        self.finish_switch(Mode::Secure(channel))
+    }
+
+    /// Returns the next signal, or `None` when more bytes are needed or a verdict is.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Misbehaved`]; the connection must then be closed.
+    pub(super) fn poll(&mut self) -> Result<Option<Signal>, LinkError> {
+        while !matches!(self.switch, Some(Switch::Verdict)) {
+            let Some((kind, body)) = self.next_packet()? else { return Ok(None) };
+            if let Some(signal) = self.accept(kind, body)? {
+                return Ok(Some(signal));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the next packet out of the stream, from inside the secure channel if there is one.
+    fn next_packet(&mut self) -> Result<Option<(PacketType, Vec<u8>)>, LinkError> {
+        let broken = |error| LinkError::Misbehaved(Misbehaviour::Frame(error));
+        loop {
+            let Mode::Secure(channel) = &mut self.mode else {
+                let frame = self.inbound.next_frame(MAX_PACKET_LEN).map_err(broken)?;
+                return Ok(frame.map(|frame| (frame.kind, frame.body.to_vec())));
+            };
+            if let Some(frame) = self.inner.next_frame(MAX_PACKET_LEN).map_err(broken)? {
+                return Ok(Some((frame.kind, frame.body.to_vec())));
+            }
+            let Some(frame) = self.inbound.next_frame(MAX_PACKET_LEN).map_err(broken)? else {
+                return Ok(None);
+            };
+            if frame.kind != PacketType::SECURE {
+                return Err(Misbehaviour::OutsideSecure(frame.kind).into());
+            }
+            let mut plain = Vec::new();
+            channel.open(frame.body, &mut plain).map_err(Misbehaviour::Noise)?;
+            self.inner.extend(&plain);
+        }
+    }
+
+    fn accept(&mut self, kind: PacketType, body: Vec<u8>) -> Result<Option<Signal>, LinkError> {
+        if kind == PacketType::SECURE {
+            return Err(Misbehaviour::SecureWhilePlain.into());
+        }
+        let Some(body) = self.decrypt(kind, body) else { return Ok(Some(Signal::Unreadable(kind))) };
+        if kind == PacketType::PING {
+            self.answer_ping(&body)?;
+            return Ok(None);
+        }
+        let Ok(text) = String::from_utf8(body) else { return Ok(Some(Signal::Unreadable(kind))) };
+        match kind {
+            PacketType::HELLO => Ok(self.accept_hello(&text)),
+            PacketType::ENCRYPTION_ON => self.accept_switch_on(&text).map(Some),
+            PacketType::ENCRYPTION_OFF => self.accept_switch_off(text).map(Some),
+            PacketType::CONNECT => {
+                self.greeted = true;
+                Ok(Some(Signal::Packet { kind, text }))
+            }
+            kind if kind.is_original() || kind == PacketType::NOTICE => {
+                Ok(Some(Signal::Packet { kind, text }))
+            }
+            // Both sides ignore types they do not know: that is how the protocol grows.
+            _ => Ok(None),
+        }
+    }
+
+    /// Decrypts a classic body. The answer to ENCRYPTION_ON while encryption is on is already under the new key.
+    fn decrypt(&self, kind: PacketType, body: Vec<u8>) -> Option<Vec<u8>> {
+        let Mode::Classic(classic) = &self.mode else { return Some(body) };
+        match &self.switch {
+            _ if body.is_empty() => Some(body),
+            Some(Switch::Classic(keys)) if kind == PacketType::ENCRYPTION_ON => keys.decrypt(&body),
+            _ => classic.decrypt(&body),
+        }
+    }
+
+    /// Answers a PING request. A reply to our own has done its work by arriving.
+    fn answer_ping(&mut self, body: &[u8]) -> Result<(), LinkError> {
+        match ping::reply_to(body) {
+            // An original server never asks, and must not be sent a PING.
+            Some(reply) if self.peer_hello.is_some() => self.send(PacketType::PING, &reply),
+            _ => Ok(()),
+        }
+    }
+
+    /// HELLO counts once, and before the CONNECT reply. Others' messages may come first: they go to every connection,
+    /// also to one whose HELLO the server has not read yet.
+    fn accept_hello(&mut self, text: &str) -> Option<Signal> {
+        if self.greeted || self.peer_hello.is_some() {
+            return None;
+        }
+        let hello = Hello::parse(text)?;
+        self.peer_hello = Some(text.as_bytes().to_vec());
+        Some(Signal::Hello(hello))
+    }
+
+    fn accept_switch_on(&mut self, body: &str) -> Result<Signal, LinkError> {
+        let unasked = Misbehaviour::Unasked(PacketType::ENCRYPTION_ON);
+        let (text, key) = text::split_encryption_on(body).ok_or(Misbehaviour::WrongKey)?;
+        let text = text.to_owned();
+        match self.switch.take() {
+            Some(Switch::Noise(initiator)) => {
+                if !noise::is_offer(key) {
+                    return Err(Misbehaviour::WrongKey.into());
+                }
+                let (channel, fingerprint) = initiator.finish(key).map_err(Misbehaviour::Noise)?;
+                self.switch = Some(Switch::Verdict);
+                Ok(Signal::Offer { channel, fingerprint, text })
+            }
+            Some(Switch::Classic(keys)) => {
+                let classic = keys.complete(key).map_err(Misbehaviour::BadClassicKey)?;
+                self.finish_switch(Mode::Classic(Box::new(classic)))?;
+                Ok(Signal::ClassicOn { text })
+            }
+            Some(Switch::Off | Switch::Verdict) | None => Err(unasked.into()),
+        }
+    }
+
+    fn accept_switch_off(&mut self, text: String) -> Result<Signal, LinkError> {
+        if !matches!(self.switch, Some(Switch::Off)) {
+            // Otherwise anybody who can send one packet could take the encryption away.
+            return Err(Misbehaviour::Unasked(PacketType::ENCRYPTION_OFF).into());
+        }
+        if !self.inner.is_empty() {
+            return Err(Misbehaviour::BehindTheEnd.into());
+        }
+        self.finish_switch(Mode::Plain)?;
+        Ok(Signal::Off { text })
+    }
+
+    fn finish_switch(&mut self, mode: Mode) -> Result<(), LinkError> {
+        self.mode = mode;
+        self.switch = None;
+        for (kind, body) in std::mem::take(&mut self.held) {
+            self.encode(kind, &body)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a packet as the present state wants it.
+    fn encode(&mut self, kind: PacketType, body: &[u8]) -> Result<(), LinkError> {
+        match &mut self.mode {
+            Mode::Plain => write_frame(&mut self.outbound, kind, body).map_err(LinkError::TooLong),
+            Mode::Classic(classic) => {
+                let mut sealed = Vec::new();
+                classic.encrypt(body, &mut sealed);
+                write_frame(&mut self.outbound, kind, &sealed).map_err(LinkError::TooLong)
+            }
+            Mode::Secure(channel) => {
+                let mut packet = Vec::new();
+                write_frame(&mut packet, kind, body).map_err(LinkError::TooLong)?;
+                channel.seal(&packet, &mut self.outbound).map_err(LinkError::Cipher)
+            }
+        }
+    }
+}
