@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use chat_core::names::Username;
 use chat_core::secret::Secret;
 
+use crate::clock::Clock;
 use crate::config::AccountSettings;
 use gate::{AddressTurns, HashGate};
 use hashing::Hasher;
@@ -144,6 +145,7 @@ struct Shared {
     turns: AddressTurns,
     // A std mutex: it is held for a look-up, never across an await.
     throttles: Mutex<Throttles>,
+    clock: Clock,
     max_users: u64,
 }
 
@@ -161,10 +163,14 @@ impl Accounts {
     /// [`AccountsError`] if the database is in use, damaged or out of reach, or if the argon2 settings do not
     /// go together.
     pub fn open(path: &Path, settings: &AccountSettings) -> Result<Self, AccountsError> {
-        Self::with_store(Box::new(RedbStore::open(path)?), settings)
+        Self::with_store(Box::new(RedbStore::open(path)?), settings, Clock::system())
     }
 
-    fn with_store(store: Box<dyn UserStore>, settings: &AccountSettings) -> Result<Self, AccountsError> {
+    fn with_store(
+        store: Box<dyn UserStore>,
+        settings: &AccountSettings,
+        clock: Clock,
+    ) -> Result<Self, AccountsError> {
         let throttles = Throttles {
             logins: LoginThrottle::new(settings.free_failures, settings.max_login_delay, MAX_WATCHED),
             registrations: RegistrationLimit::new(settings.registrations_per_hour, MAX_WATCHED),
@@ -176,6 +182,7 @@ impl Accounts {
                 gate: HashGate::new(settings.parallel_hashes, settings.hash_queue),
                 turns: AddressTurns::new(settings.logins_per_address),
                 throttles: Mutex::new(throttles),
+                clock,
                 max_users: settings.max_users,
             }),
         })
@@ -313,7 +320,7 @@ impl Accounts {
 
 impl Shared {
     fn register(&self, name: &Username, password: &Secret) -> Result<RegisterOutcome, AccountsError> {
-        self.add(name, password, Some(jiff::Timestamp::now().to_string()))
+        self.add(name, password, Some(self.clock.now().to_string()))
     }
 
     /// Looks first, since hashing for nothing is dear; the store looks again as it adds.

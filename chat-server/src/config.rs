@@ -5,12 +5,15 @@
 //! `config/layers.rs` puts flags, environment, file and defaults on top of each other and reports every
 //! mistake at once; `config/network.rs` is one range of addresses.
 
+mod layers;
 mod network;
+mod table;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use layers::{ConfigError, Layers, Mistake};
 pub use network::{IpNet, NetworkError, limit_key};
 
 /// Everything that can be set about the server.
@@ -184,7 +187,7 @@ impl Default for AccountSettings {
             iterations: 2,
             lanes: 1,
             parallel_hashes: 2,
-            hash_queue: 64,
+            hash_queue: 1024,
             registrations_per_hour: 10,
             logins_per_address: 4,
             free_failures: 10,

@@ -3,3 +3,5 @@
 pub mod accounts;
 pub mod clock;
 pub mod config;
+pub mod data;
+mod private_file;

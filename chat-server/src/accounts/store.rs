@@ -3,9 +3,7 @@
 //! redb is one file with crash-safe transactions. A user is added in one transaction that is synced before it is
 //! acknowledged, so that a crash leaves all of it or nothing.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -15,6 +13,7 @@ use redb::{
 use serde::{Deserialize, Serialize};
 
 use super::AccountsError;
+use crate::private_file;
 
 /// User name to [`User`] in JSON, which lets later versions add fields.
 const USERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("users");
@@ -220,14 +219,10 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
     Ok(SCHEMA)
 }
 
-/// Makes an empty file with mode 0600 unless there is one, and makes sure that its name survives a crash.
+/// Makes an empty file, the owner's only, unless there is one, and makes sure that its name survives a crash.
 fn create_private(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            file.sync_all()?;
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-        }
+    match private_file::create(path) {
+        Ok(file) => file.sync_all().and_then(|()| private_file::sync_parent(path)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
