@@ -13,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chat_core::rsa::KeyLimits;
+
 pub use layers::{ConfigError, Layers, Mistake};
 pub use network::{IpNet, NetworkError, limit_key};
 
@@ -83,21 +85,10 @@ pub struct Limits {
     pub byte_burst: u32,
     /// The longest user name, in bytes.
     pub max_name_bytes: usize,
-    /// What a classic key sent by a client may look like.
+    /// What a classic key sent by a client may look like: the server computes with it whatever the client likes.
     pub key_limits: KeyLimits,
     /// How much memory the cipher tables of all classic clients may take together, in bytes.
     pub cipher_table_bytes: usize,
-}
-
-/// What a classic key sent by a client may look like: with it the server computes whatever the client likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyLimits {
-    /// The most pairs in one key.
-    pub max_pairs: usize,
-    /// The longest modulus, in bits.
-    pub max_modulus_bits: u64,
-    /// The longest exponent, in bits; encrypting costs time in proportion to it.
-    pub max_exponent_bits: u64,
 }
 
 /// How accounts are kept and guarded.
@@ -172,7 +163,7 @@ impl Default for Limits {
             bytes_per_second: 128 * 1024,
             byte_burst: 1024 * 1024,
             max_name_bytes: 64,
-            key_limits: KeyLimits { max_pairs: 64, max_modulus_bits: 512, max_exponent_bits: 32 },
+            key_limits: KeyLimits::PEER,
             cipher_table_bytes: 64 * 1024 * 1024,
         }
     }

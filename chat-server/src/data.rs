@@ -8,7 +8,10 @@
 //! lock                     held while a server uses the directory
 //! ```
 //!
-//! How a secret file is written and read without ever being open to others is in module `private_file`.
+//! How a secret file is written and read without ever being open to others is in module `private_file`; the classic
+//! keys' files are in `data/classic_keys.rs`.
+
+pub mod classic_keys;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -16,9 +19,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use chat_core::noise::{Identity, NoiseError};
+use chat_core::rsa::KeyPair;
 
+use crate::config::KeySettings;
 use crate::private_file;
 pub use crate::private_file::FileError;
+use classic_keys::ClassicKeysError;
 
 /// Bits that let anybody but the owner change a directory.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -58,6 +64,9 @@ pub enum DataError {
     /// A file in it could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The classic keys are damaged, or none could be made.
+    #[error(transparent)]
+    ClassicKeys(#[from] ClassicKeysError),
     /// The identity is not one, or none could be made.
     #[error("no server identity from {}", path.display())]
     Identity {
@@ -81,6 +90,7 @@ impl DataError {
                 Some("stop that server first, or start this one with another --data DIR".to_owned())
             }
             Self::File(error) => error.hint(),
+            Self::ClassicKeys(error) => error.hint(),
             Self::Identity { source: NoiseError::BadIdentity, path } => Some(format!(
                 "restore {0} from a backup; if you move it away, a new one is made, and every client that \
                  knows the old one will refuse to connect until told otherwise",
@@ -139,6 +149,15 @@ impl DataDirectory {
         private_file::write_new(&path, identity.to_file_text().as_bytes())?;
         tracing::info!(path = %path.display(), fingerprint = %identity.fingerprint(), "made a server identity");
         Ok(identity)
+    }
+
+    /// Reads the classic keys; makes some as `settings` ask if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the files are damaged, the private one is open to others, or they cannot be written.
+    pub fn classic_keys(&self, settings: KeySettings) -> Result<KeyPair, DataError> {
+        Ok(classic_keys::read_or_make(&self.path.join("rsa"), settings)?)
     }
 }
 

@@ -72,6 +72,23 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 ///
 /// [`FileError`] if others can read the file, or it is too long or no text.
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Option<Zeroizing<String>>, FileError> {
+    read_unless(path, max_bytes, OPEN_TO_OTHERS)
+}
+
+/// Reads a text that need not be secret, of at most `max_bytes`; nothing if there is no such file.
+///
+/// # Errors
+///
+/// [`FileError`] if the file cannot be read, or is too long or no text.
+pub(crate) fn read_public(path: &Path, max_bytes: u64) -> Result<Option<Zeroizing<String>>, FileError> {
+    read_unless(path, max_bytes, 0)
+}
+
+fn read_unless(
+    path: &Path,
+    max_bytes: u64,
+    forbidden_mode: u32,
+) -> Result<Option<Zeroizing<String>>, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -81,7 +98,7 @@ pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Option<Zeroizing<Strin
     // Asked of the open file, which nobody can exchange for another meanwhile.
     let metadata = file.metadata().map_err(failed)?;
     let mode = metadata.mode() & 0o7777;
-    if metadata.is_file() && mode & OPEN_TO_OTHERS != 0 {
+    if metadata.is_file() && mode & forbidden_mode != 0 {
         return Err(FileError::Open { path: path.to_owned(), mode });
     }
     if metadata.len() > max_bytes {
