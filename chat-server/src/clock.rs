@@ -53,6 +53,11 @@ impl Clock {
         self.text(zone, "%-I:%M %p %Z")
     }
 
+    /// Returns the current time in UTC as the original's packet log writes it: minutes, then microseconds.
+    pub(crate) fn packet_log_timestamp(&self) -> String {
+        self.now().to_zoned(TimeZone::UTC).strftime("%m/%d/%Y %-I:%M.%6f %p %Z").to_string()
+    }
+
     fn text(&self, zone: &str, format: &str) -> Option<String> {
         let local = self.now().to_zoned(self.zone(zone)?);
         jiff::fmt::strtime::format(format, &local).ok()
@@ -98,8 +103,11 @@ mod tests {
     #[test]
     fn what_is_no_zone_has_no_time() {
         let clock = Clock::system();
-        let names = ["", "Nope/Zone", "America", "america/new_york", "utc", "US/EASTERN", "/etc/localtime", ".."];
-        for name in names.into_iter().chain(["../Etc/UTC", "Etc/../UTC", " Etc/UTC", "Etc/UTC\n", "Etc/Unknown"]) {
+        let names =
+            ["", "Nope/Zone", "America", "america/new_york", "utc", "US/EASTERN", "/etc/localtime", ".."];
+        for name in
+            names.into_iter().chain(["../Etc/UTC", "Etc/../UTC", " Etc/UTC", "Etc/UTC\n", "Etc/Unknown"])
+        {
             assert_eq!(clock.date_text(name), None, "{name:?}");
             assert_eq!(clock.time_text(name), None, "{name:?}");
         }

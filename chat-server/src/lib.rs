@@ -1,7 +1,19 @@
 //! The chat server: one room, spoken to in the original's wire protocol and in this project's extensions of it.
 
 pub mod accounts;
+mod admission;
 pub mod clock;
 pub mod config;
+mod connection;
 pub mod data;
+mod delivery;
+mod hub;
+mod listener;
+mod packet_log;
+mod presence;
 mod private_file;
+mod rate;
+mod room;
+mod server;
+
+pub use server::{Running, Server, ServerError, spawn};

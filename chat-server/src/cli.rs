@@ -1,0 +1,134 @@
+//! The command line: what can be typed, and nothing of what happens then (that is in `commands`).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use chat_server::config::Layers;
+use clap::{Args, Parser, Subcommand};
+
+/// A chat server: one room, with accounts and encryption, for original and modern clients alike.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chat-server",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Settings come from flags, then the environment (CHAT_HOST, CHAT_PORT, CHAT_LIMITS_MAX_CONNECTIONS, \
+                  ...), then the settings file, then defaults.\n\n\
+                  Examples:\n  \
+                  chat-server                              talk on 127.0.0.1:12345, for this machine only\n  \
+                  chat-server --host 0.0.0.0 --port 5000   talk to everyone\n  \
+                  chat-server --config server.toml         with everything else as the file says\n  \
+                  chat-server check-config                 print all settings, as a file to start from\n  \
+                  chat-server identity                     print the fingerprint that clients pin"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// What `serve` takes may also be typed without it.
+    #[command(flatten)]
+    pub(crate) serve: SettingsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server (what happens without a subcommand)
+    Serve(SettingsArgs),
+    /// Check the settings: list every mistake, or print all settings as a file
+    CheckConfig(SettingsArgs),
+    /// Print the fingerprint of the server's identity, which is made if there is none yet
+    Identity(SettingsArgs),
+    /// Take over the users of the original server from its users.pickle
+    ImportUsers(ImportArgs),
+    /// Make classic keys: publickey.txt and privatekey.txt
+    Keygen(KeygenArgs),
+}
+
+/// The settings that have flags; the file and the environment have all of them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SettingsArgs {
+    /// Settings file, in TOML
+    #[arg(long, value_name = "FILE", env = "CHAT_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Literal address to listen on: 0.0.0.0 or :: for everyone [env: CHAT_HOST] [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<OsString>,
+
+    /// TCP port to listen on; 0 takes any free one [env: CHAT_PORT] [default: 12345]
+    #[arg(long, value_name = "PORT")]
+    port: Option<OsString>,
+
+    /// Directory for accounts, identity and keys [env: CHAT_DATA] [default: chat-server in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<OsString>,
+
+    /// Write every packet in clear into this file, for debugging [env: CHAT_PACKET_LOG]
+    #[arg(long, value_name = "FILE")]
+    packet_log: Option<OsString>,
+
+    /// Form of the log on standard error, text or json [env: CHAT_LOG_FORMAT] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<OsString>,
+
+    /// off, error, warn, info, debug, trace, or directives [env: CHAT_LOG] [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The original server's users.pickle
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Sizes go by the modulus (`--bits`), or by its two primes (`--min`, `--max`) as in the original's tools.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+                        chat-server keygen                                16 pairs of 32-bit moduli, in this directory\n  \
+                        chat-server keygen rsa --pairs 64 --bits 512      larger, in directory rsa\n  \
+                        chat-server keygen rsa --min 2000 --max 1e4       from primes in a range, like the original\n\n\
+                        The server finds keys in the directory rsa of its data directory. The classic cipher protects \
+                        nothing: every byte is encrypted by itself.")]
+pub(crate) struct KeygenArgs {
+    /// Directory to write into; existing files are not overwritten
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// Number of pairs in the key
+    #[arg(long, short = 'n', alias = "kl", value_name = "COUNT", default_value_t = 16)]
+    pub(crate) pairs: usize,
+
+    /// Length of each modulus, in bits [default: 32]
+    #[arg(long, value_name = "BITS", conflicts_with_all = ["min", "max"])]
+    pub(crate) bits: Option<u64>,
+
+    /// Smallest prime to take, such as 1000 or 1e3 [default: 2]
+    #[arg(long, value_name = "PRIME", requires = "max")]
+    pub(crate) min: Option<String>,
+
+    /// Largest prime to take; needed with --min
+    #[arg(long, value_name = "PRIME")]
+    pub(crate) max: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Joins the flags with the environment and the name of the settings file.
+    pub(crate) fn layers(&self, environment: Vec<(OsString, OsString)>) -> Layers {
+        let flags = [
+            ("host", &self.host),
+            ("port", &self.port),
+            ("data", &self.data),
+            ("packet_log", &self.packet_log),
+            ("log.format", &self.log_format),
+            ("log.level", &self.log_level),
+        ];
+        let given = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        Layers { flags: given.collect(), environment, file: self.config.clone() }
+    }
+}

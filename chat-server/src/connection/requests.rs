@@ -1,0 +1,180 @@
+//! What each request of a client does.
+
+use chat_core::frame::HEADER_LEN;
+use chat_core::hello::Hello;
+use chat_core::names::{MAX_NAME_BYTES, Username};
+use chat_core::noise;
+use chat_core::notice::NoticeCode;
+use chat_core::packet::{Credentials, PacketType, Request, RequestError};
+use chat_core::secret::Secret;
+use chat_core::{ping, text};
+
+use super::{Connection, Ending, Flow, Ours};
+use crate::accounts::{LoginOutcome, RegisterOutcome};
+use crate::room::Event;
+
+impl Connection {
+    /// Acts on one packet in clear.
+    pub(super) async fn handle_plain(&mut self, kind: PacketType, body: &[u8]) -> Result<Flow, Ending> {
+        let first = !std::mem::replace(&mut self.spoke, true);
+        if first {
+            self.hub.note(self.place, |presence, _| presence.greeted());
+        }
+        let request = match Request::decode(kind, body) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::debug!(client = %self.place.key.client, %error, "dropped a packet");
+                // A HELLO that cannot be read is like any type nobody knows: no answer.
+                if error != RequestError::BadHello {
+                    self.notice(NoticeCode::Malformed, &error.to_string());
+                }
+                return Ok(Flow::Next);
+            }
+        };
+        let key = self.place.key;
+        match request {
+            Request::Connect => self.hub.apply(key, Event::Connect),
+            Request::Join => self.hub.apply(key, Event::Join),
+            Request::Leave => self.hub.apply(key, Event::Leave),
+            Request::Logout => self.hub.apply(key, Event::Logout),
+            Request::WhoAmI => self.hub.apply(key, Event::WhoAmI),
+            Request::Message(message) => self.message(message),
+            Request::Date(zone) => {
+                self.date_or_time(kind, self.hub.clock.date_text(zone).map(|t| text::date(&t)))
+            }
+            Request::Time(zone) => {
+                self.date_or_time(kind, self.hub.clock.time_text(zone).map(|t| text::time(&t)))
+            }
+            Request::Register(credentials) => Box::pin(self.register(credentials)).await,
+            Request::Login(credentials) => Box::pin(self.log_in(credentials)).await,
+            Request::EncryptionOn(offer) => return Ok(self.turn_encryption_on(offer)),
+            Request::EncryptionOff => return Ok(self.turn_encryption_off()),
+            Request::Hello(hello) => {
+                if first {
+                    self.greet(&hello, body);
+                }
+            }
+            Request::Ping(body) => {
+                if let Some(reply) = ping::reply_to(body).filter(|_| self.ours.is_some()) {
+                    self.hub.reply(key, PacketType::PING, reply);
+                }
+            }
+            Request::Disconnect => {
+                self.hub.reply(
+                    key,
+                    PacketType::DISCONNECT,
+                    text::disconnected(&self.hub.display(key.client)),
+                );
+                return Err(Ending::Goodbye);
+            }
+            Request::Ignored(_) => {}
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Answers a HELLO in first place; the client speaks our extensions from now on.
+    fn greet(&mut self, hello: &Hello, body: &[u8]) {
+        tracing::debug!(client = %self.place.key.client, agent = ?hello.agent, "hello");
+        let prologue = noise::prologue(body, self.hub.hello.as_bytes());
+        self.ours = Some(Box::new(Ours { caps: hello.caps, prologue }));
+        self.hub.note(self.place, |presence, _| presence.understands(hello.caps));
+        self.hub.reply(self.place.key, PacketType::HELLO, &self.hub.hello);
+    }
+
+    /// A message must still fit a packet with its sender's name before it.
+    fn message(&self, message: &str) {
+        let longest = self.hub.limits.max_packet_bytes - HEADER_LEN - MAX_NAME_BYTES - ": ".len();
+        if message.len() > longest {
+            self.notice(NoticeCode::Malformed, &format!("A message has at most {longest} bytes."));
+        } else {
+            self.hub.apply(self.place.key, Event::Message(message));
+        }
+    }
+
+    fn date_or_time(&self, kind: PacketType, answer: Option<String>) {
+        match answer {
+            Some(text) => self.hub.reply(self.place.key, kind, text),
+            None => {
+                self.notice(NoticeCode::BadZone, "That is not a time zone; try one such as Europe/Paris.")
+            }
+        }
+    }
+
+    async fn register(&mut self, credentials: Credentials<'_>) {
+        let limit = self.hub.limits.max_name_bytes;
+        let name = match Username::parse(credentials.name) {
+            Ok(name) if name.as_str().len() <= limit => name,
+            Ok(_) => return self.refuse_name(credentials.name, &format!("a name has at most {limit} bytes")),
+            Err(error) => return self.refuse_name(credentials.name, &error.to_string()),
+        };
+        let exempt = self.rates.is_none();
+        let password = Secret::new(credentials.password);
+        let outcome = self.hub.accounts.register(self.peer.ip(), exempt, name.clone(), password).await;
+        let client = self.place.key.client;
+        match outcome {
+            Ok(RegisterOutcome::Registered) => {
+                tracing::info!(%client, %name, "registered");
+                self.answer(PacketType::REGISTER, text::registered(name.as_str()));
+            }
+            Ok(RegisterOutcome::Taken) => self.answer(PacketType::REGISTER, text::taken(name.as_str())),
+            Ok(RegisterOutcome::BadPassword) => {
+                self.notice(NoticeCode::BadPassword, "A password has 1 to 1024 bytes.");
+                self.answer(PacketType::REGISTER, text::taken(name.as_str()));
+            }
+            Ok(RegisterOutcome::Full) => {
+                self.notice(NoticeCode::Unavailable, "This server takes no more accounts.")
+            }
+            Ok(RegisterOutcome::RateLimited { retry_after }) => {
+                let minutes = retry_after.as_secs().div_ceil(60);
+                let text = format!("Too many registrations from your address; try again in {minutes} min.");
+                self.notice(NoticeCode::RateLimited, &text);
+            }
+            Ok(RegisterOutcome::Busy) => {
+                self.notice(NoticeCode::Unavailable, "The server is busy; try again.")
+            }
+            Err(error) => self.account_failure(&error),
+        }
+    }
+
+    /// The only refusal an original client can show is that the name is taken; ours is told why, first.
+    fn refuse_name(&self, name: &str, why: &str) {
+        self.notice(NoticeCode::BadName, &format!("That name cannot be used: {why}."));
+        self.answer(PacketType::REGISTER, text::taken(name));
+    }
+
+    async fn log_in(&mut self, credentials: Credentials<'_>) {
+        // A name that could never be registered has no account: nothing to look up, nothing to tell apart.
+        let Ok(name) = Username::parse(credentials.name) else {
+            return self.answer(PacketType::LOGIN, text::login_refused(credentials.name));
+        };
+        let exempt = self.rates.is_none();
+        let password = Secret::new(credentials.password);
+        let outcome = self.hub.accounts.verify(self.peer.ip(), exempt, &name, password).await;
+        let client = self.place.key.client;
+        match outcome {
+            Ok(LoginOutcome::Accepted) => {
+                tracing::info!(%client, %name, "password accepted");
+                self.hub.apply(self.place.key, Event::Login(&name, true));
+            }
+            Ok(LoginOutcome::Refused) => {
+                tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");
+                self.hub.apply(self.place.key, Event::Login(&name, false));
+            }
+            Ok(LoginOutcome::Busy) => {
+                self.notice(NoticeCode::Unavailable, "The server is busy; try again.");
+                self.answer(PacketType::LOGIN, text::login_refused(name.as_str()));
+            }
+            Err(error) => self.account_failure(&error),
+        }
+    }
+
+    fn account_failure(&self, error: &crate::accounts::AccountsError) {
+        let source = std::error::Error::source(error);
+        tracing::error!(%error, source = source.map(tracing::field::display), "accounts");
+        self.notice(NoticeCode::Unavailable, "Accounts cannot be used right now; chatting goes on.");
+    }
+
+    fn answer(&self, kind: PacketType, text: impl AsRef<[u8]>) {
+        self.hub.reply(self.place.key, kind, text);
+    }
+}

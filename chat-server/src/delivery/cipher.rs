@@ -1,0 +1,90 @@
+//! How one connection's bodies are encoded, in both directions.
+
+use std::rc::Rc;
+
+use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN, split_frame};
+use chat_core::noise::{Channel, NoiseError};
+use chat_core::rsa::hazmat::{CipherError, Decryptor, Encryptor};
+
+/// The state of a connection's encryption.
+pub(crate) enum Cipher {
+    /// None: bodies travel as they are.
+    Plain,
+    /// The original's: bodies are ciphertext, headers stay readable.
+    Classic(Box<Classic>),
+    /// Ours: whole packets travel inside SECURE packets.
+    Noise(Channel),
+}
+
+/// The tables of a classic connection.
+pub(crate) struct Classic {
+    /// The client's key.
+    pub(crate) encryptor: Encryptor,
+    /// The server's key, the same for everyone.
+    pub(crate) decryptor: Rc<Decryptor>,
+}
+
+/// Why a body from a client cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// It is not what the classic cipher makes; only this packet is lost.
+    #[error("the body cannot be decrypted")]
+    Classic(#[source] CipherError),
+    /// It is forged, replayed or out of order; the connection cannot go on.
+    #[error("the secure packet cannot be opened")]
+    Noise(#[source] NoiseError),
+    /// The connection has been removed.
+    #[error("the connection is gone")]
+    Gone,
+}
+
+impl Cipher {
+    /// Appends whole plain packets to `out` as the connection's peer is to receive them.
+    ///
+    /// # Errors
+    ///
+    /// [`NoiseError`] if the channel cannot send any more; the connection is then of no use.
+    pub(super) fn seal(&mut self, packets: &[u8], out: &mut Vec<u8>) -> Result<(), NoiseError> {
+        match self {
+            Self::Plain => out.extend_from_slice(packets),
+            Self::Classic(classic) => classic.seal(packets, out),
+            Self::Noise(channel) => channel.seal(packets, out)?,
+        }
+        Ok(())
+    }
+
+    /// Appends to `out` what the body of a packet from the client says. Bodies are never empty here: an empty one is the
+    /// same five bytes in every state.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; `out` is then unchanged.
+    pub(super) fn open(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), OpenError> {
+        match self {
+            Self::Plain => out.extend_from_slice(body),
+            Self::Classic(classic) => {
+                classic.decryptor.decrypt(body, MAX_PACKET_LEN, out).map_err(OpenError::Classic)?
+            }
+            Self::Noise(channel) => channel.open(body, out).map_err(OpenError::Noise)?,
+        }
+        Ok(())
+    }
+}
+
+impl Classic {
+    /// Encrypts packet by packet: the cipher's key starts over with every body. The result may be longer than
+    /// `MAX_PACKET_LEN`; the client chose moduli that make it so.
+    fn seal(&self, mut packets: &[u8], out: &mut Vec<u8>) {
+        while let Ok(Some(frame)) = split_frame(packets, MAX_PACKET_LEN) {
+            packets = packets.get(frame.wire_len()..).unwrap_or_default();
+            let start = out.len();
+            out.extend_from_slice(&[0, 0, 0, 0, frame.kind.code()]);
+            self.encryptor.encrypt(frame.body, out);
+            debug_assert!(out.len() >= start + HEADER_LEN, "encryption appends");
+            let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX).to_be_bytes();
+            if let Some(header) = out.get_mut(start..start + length.len()) {
+                header.copy_from_slice(&length);
+            }
+        }
+    }
+}

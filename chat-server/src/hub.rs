@@ -1,0 +1,326 @@
+//! What all connections share: the room, delivery, accounts and keys, on one thread.
+//!
+//! Everything here runs on the server's single event-loop thread, so state is in `RefCell`s, no lock is taken on the way
+//! of a message, and nothing can come between the steps of one function.
+//!
+//! Invariant: no borrow of a cell lives across an `await`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chat_core::frame::Frame;
+use chat_core::hello::Hello;
+use chat_core::names::ClientId;
+use chat_core::noise::Identity;
+use chat_core::notice::{self, NoticeCode};
+use chat_core::packet::PacketType;
+use chat_core::ping;
+use chat_core::rsa::hazmat::Decryptor;
+use slab::Slab;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::accounts::Accounts;
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
+use crate::presence::{Presence, Tick, Verdict};
+use crate::room::{Audience, Effect, Event, Room};
+
+/// Bytes read from a socket at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Read buffers kept for the next reader; more are only in use while several connections wait in the middle of one.
+const KEPT_BUFFERS: usize = 4;
+
+/// How often connections are judged.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The server's own keys.
+pub(crate) struct Keys {
+    /// The identity that Noise clients pin.
+    pub(crate) identity: Identity,
+    /// The classic public key as sent on the wire.
+    pub(crate) classic_wire: String,
+    /// The tables that decrypt what classic clients send.
+    pub(crate) decryptor: Rc<Decryptor>,
+}
+
+/// The state that connections share.
+pub(crate) struct Hub {
+    pub(crate) limits: Limits,
+    pub(crate) accounts: Accounts,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    /// The body of the server's HELLO.
+    pub(crate) hello: String,
+    /// The memory that the cipher tables of all classic connections take, in bytes.
+    pub(crate) table_bytes: Cell<usize>,
+    pub(crate) admission: RefCell<Admission>,
+    room: RefCell<Room>,
+    delivery: RefCell<Delivery>,
+    presences: RefCell<Slab<(PeerKey, Presence)>>,
+    effects: RefCell<Vec<Effect>>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+    work: Notify,
+    now: Cell<Tick>,
+}
+
+/// A connection's place in the hub.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) key: PeerKey,
+    presence: usize,
+}
+
+impl Hub {
+    /// Makes a hub without connections.
+    pub(crate) fn new(
+        limits: Limits,
+        accounts: Accounts,
+        keys: Keys,
+        clock: Clock,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            limits,
+            accounts,
+            keys,
+            clock,
+            hello: Hello::new(concat!("chat-server/", env!("CARGO_PKG_VERSION"))).encode(),
+            table_bytes: Cell::new(0),
+            admission: RefCell::default(),
+            room: RefCell::default(),
+            delivery: RefCell::new(delivery),
+            presences: RefCell::default(),
+            effects: RefCell::default(),
+            buffers: RefCell::default(),
+            work: Notify::new(),
+            now: Cell::new(0),
+        }
+    }
+
+    /// Lets a connection in; from now on it receives what everyone does.
+    pub(crate) fn open(&self, socket: Rc<TcpStream>, peer: std::net::SocketAddr) -> Place {
+        let client = self.room.borrow_mut().open(peer);
+        let key = self.delivery.borrow_mut().add(client, socket);
+        let presence = self.presences.borrow_mut().insert((key, Presence::new(self.now.get())));
+        Place { key, presence }
+    }
+
+    /// Takes a connection out of the room and tells the rest; it is still to receive what was handed over before.
+    pub(crate) fn leave(self: &Rc<Self>, place: Place) {
+        self.delivery.borrow_mut().finish(place.key);
+        self.presences.borrow_mut().try_remove(place.presence);
+        self.with_effects(place.key, |room, effects| room.close(place.key.client, effects));
+    }
+
+    /// Forgets a connection that has left.
+    pub(crate) fn forget(&self, place: Place) {
+        self.delivery.borrow_mut().remove(place.key);
+    }
+
+    /// Applies a client's event to the room and hands over what follows from it.
+    pub(crate) fn apply(self: &Rc<Self>, key: PeerKey, event: Event<'_>) {
+        self.with_effects(key, |room, effects| room.handle(key.client, event, effects));
+    }
+
+    fn with_effects(self: &Rc<Self>, key: PeerKey, decide: impl FnOnce(&mut Room, &mut Vec<Effect>)) {
+        let mut effects = self.effects.take();
+        decide(&mut self.room.borrow_mut(), &mut effects);
+        for effect in effects.drain(..) {
+            match effect.to {
+                Audience::Requester => self.reply(key, effect.kind, &effect.body),
+                Audience::Everyone => self.broadcast(effect.kind, &effect.body),
+            }
+        }
+        self.effects.replace(effects);
+    }
+
+    /// Hands over a packet for one connection.
+    pub(crate) fn reply(&self, key: PeerKey, kind: PacketType, body: impl AsRef<[u8]>) {
+        if let Err(error) = self.delivery.borrow_mut().reply(key, kind, body.as_ref()) {
+            tracing::warn!(client = %key.client, ?kind, %error, "a reply is too long and was not sent");
+        }
+        self.work.notify_one();
+    }
+
+    /// Hands over a NOTICE; only for clients that understand it.
+    pub(crate) fn notice(&self, key: PeerKey, code: NoticeCode, text: &str) {
+        self.reply(key, PacketType::NOTICE, notice::encode(code, text));
+    }
+
+    fn broadcast(self: &Rc<Self>, kind: PacketType, body: &str) {
+        let handed_over = self.delivery.borrow_mut().broadcast(kind, body.as_bytes());
+        match handed_over {
+            Ok(true) => self.flush(),
+            Ok(false) => self.work.notify_one(),
+            Err(error) => tracing::warn!(?kind, %error, "a packet for everyone is too long and was not sent"),
+        }
+    }
+
+    /// Returns what others call a client.
+    pub(crate) fn display(&self, client: ClientId) -> chat_core::text::Display {
+        self.room.borrow().display(client)
+    }
+
+    /// Changes how a connection's packets are encoded from now on.
+    pub(crate) fn set_cipher(&self, key: PeerKey, cipher: Cipher) {
+        self.delivery.borrow_mut().set_cipher(key, cipher);
+    }
+
+    /// Tells whether a connection uses the classic cipher.
+    pub(crate) fn is_classic(&self, key: PeerKey) -> bool {
+        matches!(self.delivery.borrow_mut().cipher(key), Some(Cipher::Classic(_)))
+    }
+
+    /// Decrypts a body that came from a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; `out` is then unchanged.
+    pub(crate) fn decrypt(&self, key: PeerKey, body: &[u8], out: &mut Vec<u8>) -> Result<(), OpenError> {
+        self.delivery.borrow_mut().open(key, body, out)
+    }
+
+    /// Logs a packet that came from a connection, if packets are logged.
+    pub(crate) fn log_received(&self, key: PeerKey, frame: &Frame<'_>, plain: Option<&[u8]>) {
+        if let Some(log) = self.delivery.borrow_mut().packet_log() {
+            log.received(key.client, frame, plain);
+        }
+    }
+
+    /// Notes a sign of life of a connection.
+    pub(crate) fn note(&self, place: Place, note: impl FnOnce(&mut Presence, Tick)) {
+        if let Some((_, presence)) = self.presences.borrow_mut().get_mut(place.presence) {
+            note(presence, self.now.get());
+        }
+    }
+
+    /// Cuts a connection off at once.
+    pub(crate) fn cut_off(&self, key: PeerKey) {
+        self.delivery.borrow_mut().cut_off(key);
+    }
+
+    /// Writes what waits for one connection, as far as its socket takes it.
+    pub(crate) fn drain(&self, key: PeerKey) -> Progress {
+        self.delivery.borrow_mut().drain(key)
+    }
+
+    /// Lends a read buffer of [`READ_BYTES`].
+    pub(crate) fn borrow_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_else(|| vec![0; READ_BYTES])
+    }
+
+    /// Takes a read buffer back.
+    pub(crate) fn return_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffers.len() < KEPT_BUFFERS {
+            buffers.push(buffer);
+        }
+    }
+
+    /// Writes everything that has been handed over.
+    pub(crate) fn flush(self: &Rc<Self>) {
+        let mut blocked = Vec::new();
+        self.delivery.borrow_mut().flush(|key, socket| blocked.push((key, Rc::clone(socket))));
+        for (key, socket) in blocked {
+            tokio::task::spawn_local(Rc::clone(self).drain_when_writable(key, socket));
+        }
+    }
+
+    /// Lives only while a connection has bytes waiting for its socket.
+    async fn drain_when_writable(self: Rc<Self>, key: PeerKey, socket: Rc<TcpStream>) {
+        while socket.writable().await.is_ok() {
+            if self.drain(key) != Progress::Blocked {
+                return;
+            }
+        }
+    }
+
+    /// Flushes after every round of events. The event loop runs woken tasks in the order of their waking, so the tasks
+    /// that were ready together with the one that first had something to send all run before this one: what they send
+    /// leaves in one write per connection.
+    pub(crate) async fn flush_forever(self: Rc<Self>) {
+        loop {
+            self.work.notified().await;
+            if self.delivery.borrow().has_work() {
+                self.flush();
+            }
+        }
+    }
+
+    /// Judges every connection once a second.
+    pub(crate) async fn sweep_forever(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let start = tokio::time::Instant::now();
+        loop {
+            interval.tick().await;
+            let now = Tick::try_from(start.elapsed().as_secs()).unwrap_or(Tick::MAX);
+            self.now.set(now);
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(self: &Rc<Self>, now: Tick) {
+        let mut verdicts = Vec::new();
+        for (_, (key, presence)) in self.presences.borrow_mut().iter_mut() {
+            match presence.judge(now, &self.limits) {
+                Verdict::Keep => {}
+                verdict => verdicts.push((*key, verdict)),
+            }
+        }
+        for (key, verdict) in verdicts {
+            match verdict {
+                Verdict::Keep => {}
+                Verdict::Ping => self.reply(key, PacketType::PING, ping::request(u64::from(now))),
+                Verdict::NeverSpoke => {
+                    tracing::debug!(client = %key.client, "closed: sent no packet in time");
+                    self.cut_off(key);
+                }
+                Verdict::Silent => {
+                    tracing::info!(client = %key.client, "closed: silent for too long");
+                    self.notice(key, NoticeCode::Idle, "You have been silent for too long.");
+                    self.flush();
+                    self.cut_off(key);
+                }
+            }
+        }
+    }
+
+    /// Tells the clients that understand it that the server is stopping.
+    pub(crate) fn announce_restart(self: &Rc<Self>) {
+        let ours: Vec<_> = self
+            .presences
+            .borrow()
+            .iter()
+            .filter(|(_, (_, p))| p.reads_notices())
+            .map(|(_, (key, _))| *key)
+            .collect();
+        for key in ours {
+            self.notice(key, NoticeCode::Restart, "The server is restarting; it will be back in a moment.");
+        }
+        self.flush();
+    }
+
+    /// Waits until every socket has taken what was handed over.
+    pub(crate) async fn drain_everyone(&self) {
+        loop {
+            let waiting = self.delivery.borrow().first_waiting();
+            let Some((key, socket)) = waiting else { return };
+            while self.drain(key) == Progress::Blocked {
+                if socket.writable().await.is_err() {
+                    self.cut_off(key);
+                }
+            }
+        }
+    }
+
+    /// Returns the number of open connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.room.borrow().len()
+    }
+}

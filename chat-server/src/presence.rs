@@ -1,0 +1,133 @@
+//! Which connections are still alive, judged once a second from when each was last heard of.
+//!
+//! Our own clients answer PING, so silence of theirs means something; an original client may listen for days without a
+//! word, and only TCP keepalive (set on the listening socket) tells whether it is there.
+
+use std::time::Duration;
+
+use chat_core::hello::Caps;
+
+use crate::config::Limits;
+
+/// Seconds since the server started.
+pub(crate) type Tick = u32;
+
+/// What is known of one connection's life.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Presence {
+    opened: Tick,
+    heard: Tick,
+    greeted: bool,
+    answers_ping: bool,
+    reads_notices: bool,
+    pinged: bool,
+}
+
+/// What to do about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Keep,
+    /// Ask whether it is there.
+    Ping,
+    /// Close it: it never sent a whole packet.
+    NeverSpoke,
+    /// Close it: it does not answer any more.
+    Silent,
+}
+
+impl Presence {
+    /// Begins with a connection that has just been accepted.
+    pub(crate) fn new(now: Tick) -> Self {
+        Self { opened: now, heard: now, ..Self::default() }
+    }
+
+    /// Notes that bytes came.
+    pub(crate) fn heard(&mut self, now: Tick) {
+        self.heard = now;
+        self.pinged = false;
+    }
+
+    /// Notes the first whole packet.
+    pub(crate) fn greeted(&mut self) {
+        self.greeted = true;
+    }
+
+    /// Notes what the client said it understands.
+    pub(crate) fn understands(&mut self, caps: Caps) {
+        self.answers_ping = caps.ping;
+        self.reads_notices = caps.notice;
+    }
+
+    /// Tells whether the client understands NOTICE.
+    pub(crate) fn reads_notices(&self) -> bool {
+        self.reads_notices
+    }
+
+    /// Judges the connection; a [`Verdict::Ping`] is given once per silence.
+    pub(crate) fn judge(&mut self, now: Tick, limits: &Limits) -> Verdict {
+        if !self.greeted {
+            let late = passed(self.opened, now, limits.handshake_timeout);
+            return if late { Verdict::NeverSpoke } else { Verdict::Keep };
+        }
+        if !self.answers_ping {
+            return Verdict::Keep;
+        }
+        if passed(self.heard, now, limits.idle_timeout) {
+            return Verdict::Silent;
+        }
+        if !self.pinged && passed(self.heard, now, limits.idle_timeout / 2) {
+            self.pinged = true;
+            return Verdict::Ping;
+        }
+        Verdict::Keep
+    }
+}
+
+/// Tells whether `limit` (zero: never) has passed between two ticks.
+fn passed(from: Tick, to: Tick, limit: Duration) -> bool {
+    !limit.is_zero() && Duration::from_secs(u64::from(to.saturating_sub(from))) >= limit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(100),
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn whoever_never_speaks_is_closed() {
+        let mut presence = Presence::new(5);
+        assert_eq!(presence.judge(14, &limits()), Verdict::Keep);
+        assert_eq!(presence.judge(15, &limits()), Verdict::NeverSpoke);
+        let forever = Limits { handshake_timeout: Duration::ZERO, ..limits() };
+        assert_eq!(presence.judge(Tick::MAX, &forever), Verdict::Keep);
+    }
+
+    #[test]
+    fn an_original_client_may_listen_for_ever() {
+        let mut presence = Presence::new(0);
+        presence.greeted();
+        assert_eq!(presence.judge(Tick::MAX, &limits()), Verdict::Keep);
+    }
+
+    #[test]
+    fn a_client_of_ours_is_asked_once_and_then_given_up() {
+        let mut presence = Presence::new(0);
+        presence.greeted();
+        presence.understands(Caps::ALL);
+        assert_eq!(presence.judge(49, &limits()), Verdict::Keep);
+        assert_eq!(presence.judge(50, &limits()), Verdict::Ping);
+        assert_eq!(presence.judge(51, &limits()), Verdict::Keep);
+        assert_eq!(presence.judge(100, &limits()), Verdict::Silent);
+        presence.heard(99);
+        assert_eq!(presence.judge(100, &limits()), Verdict::Keep);
+        assert_eq!(presence.judge(149, &limits()), Verdict::Ping);
+    }
+}

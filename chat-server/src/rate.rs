@@ -1,0 +1,97 @@
+//! How fast one connection may send: token buckets for packets and bytes.
+//!
+//! Who asks too fast is not refused but made to wait: the server stops reading, TCP slows the sender down, and nothing that
+//! was sent is lost.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Limits;
+
+/// A token bucket that may be overdrawn: whoever overdraws it waits until it is level again.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    per_second: f64,
+    burst: f64,
+}
+
+impl Bucket {
+    fn new(per_second: u32, burst: u32) -> Self {
+        Self { tokens: f64::from(burst), per_second: f64::from(per_second), burst: f64::from(burst) }
+    }
+
+    fn take(&mut self, elapsed: Duration, amount: f64) -> Duration {
+        self.tokens = (self.tokens + elapsed.as_secs_f64() * self.per_second).min(self.burst) - amount;
+        if self.tokens >= 0.0 {
+            return Duration::ZERO;
+        }
+        // No setting makes a connection wait longer than this for one packet.
+        Duration::try_from_secs_f64(-self.tokens / self.per_second).unwrap_or(MAX_WAIT).min(MAX_WAIT)
+    }
+}
+
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// What one connection has used of its rates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    packets: Bucket,
+    bytes: Bucket,
+    last: Instant,
+}
+
+impl Rates {
+    /// Starts with full buckets.
+    pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
+        Self {
+            packets: Bucket::new(limits.messages_per_second, limits.message_burst),
+            bytes: Bucket::new(limits.bytes_per_second, limits.byte_burst),
+            last: now,
+        }
+    }
+
+    /// Counts one packet of `wire_bytes`; returns how long to wait before handling it.
+    pub(crate) fn take(&mut self, now: Instant, wire_bytes: usize) -> Duration {
+        let elapsed = now.saturating_duration_since(self.last);
+        self.last = now;
+        let bytes = u32::try_from(wire_bytes).unwrap_or(u32::MAX);
+        self.packets.take(elapsed, 1.0).max(self.bytes.take(elapsed, f64::from(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            messages_per_second: 10,
+            message_burst: 5,
+            bytes_per_second: 1000,
+            byte_burst: 2000,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn a_burst_is_free_and_then_the_rate_holds() {
+        let start = Instant::now();
+        let mut rates = Rates::new(&limits(), start);
+        for _ in 0..5 {
+            assert_eq!(rates.take(start, 10), Duration::ZERO);
+        }
+        assert_eq!(rates.take(start, 10), Duration::from_millis(100));
+        assert_eq!(rates.take(start + Duration::from_millis(200), 10), Duration::ZERO);
+        assert_eq!(rates.take(start + Duration::from_secs(3600), 10), Duration::ZERO);
+        assert!(rates.packets.tokens <= 5.0, "a quiet hour saves up no more than the burst");
+    }
+
+    #[test]
+    fn large_packets_count_by_their_bytes() {
+        let start = Instant::now();
+        let mut rates = Rates::new(&limits(), start);
+        assert_eq!(rates.take(start, 2000), Duration::ZERO);
+        assert_eq!(rates.take(start, 500), Duration::from_millis(500));
+        assert_eq!(rates.take(start, usize::MAX), MAX_WAIT);
+    }
+}

@@ -1,0 +1,312 @@
+//! The chat room: who is here, who has joined, who is logged in, and who hears of it.
+//!
+//! A pure state machine: events in, effects out. It knows no sockets, ciphers, passwords or clocks; `connection` turns
+//! packets into events once they are decrypted and, for accounts, verified, and `delivery` carries effects out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+use chat_core::names::{ClientId, Username};
+use chat_core::packet::PacketType;
+use chat_core::text::{self, Display};
+
+/// Who receives a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// The client whose event it was.
+    Requester,
+    /// Every open connection, joined or not.
+    Everyone,
+}
+
+/// One packet to send, in clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// Who receives it.
+    pub(crate) to: Audience,
+    /// Its type.
+    pub(crate) kind: PacketType,
+    /// Its text.
+    pub(crate) body: String,
+}
+
+/// What a client does, after everything that needs more than the room to decide has been decided.
+#[derive(Clone, Debug)]
+pub(crate) enum Event<'a> {
+    /// CONNECT.
+    Connect,
+    /// JOIN.
+    Join,
+    /// LEAVE.
+    Leave,
+    /// LOGIN with a name and whether the password was right.
+    Login(&'a Username, bool),
+    /// LOGOUT.
+    Logout,
+    /// MESSAGE.
+    Message(&'a str),
+    /// WHOAMI.
+    WhoAmI,
+}
+
+#[derive(Debug)]
+struct Client {
+    peer: SocketAddr,
+    joined: bool,
+    user: Option<Username>,
+}
+
+/// The state of the room.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    clients: BTreeMap<ClientId, Client>,
+    logged_in: HashMap<Username, ClientId>,
+    accepted: u64,
+}
+
+impl Room {
+    /// Lets a new connection in; it hears everything from now on.
+    pub(crate) fn open(&mut self, peer: SocketAddr) -> ClientId {
+        self.accepted += 1;
+        let id = ClientId(self.accepted);
+        self.clients.insert(id, Client { peer, joined: false, user: None });
+        id
+    }
+
+    /// Removes a connection, however it ended, and tells the rest what they could notice of it.
+    pub(crate) fn close(&mut self, id: ClientId, effects: &mut Vec<Effect>) {
+        let Some(client) = self.clients.remove(&id) else { return };
+        if let Some(user) = &client.user {
+            self.logged_in.remove(user);
+        }
+        let (joined, who) = (client.joined, display(id, client.user.as_ref()));
+        match client.user {
+            _ if joined => self.announce(PacketType::LEAVE, text::left(&who), effects),
+            Some(user) => self.announce(PacketType::LOGOUT, text::logged_out(&user), effects),
+            None => {}
+        }
+    }
+
+    /// Returns what others call a client.
+    pub(crate) fn display(&self, id: ClientId) -> Display {
+        display(id, self.clients.get(&id).and_then(|client| client.user.as_ref()))
+    }
+
+    /// Returns the number of open connections.
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Applies one event of a client and appends what is to be sent, in order.
+    pub(crate) fn handle(&mut self, id: ClientId, event: Event<'_>, effects: &mut Vec<Effect>) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        match event {
+            Event::Connect => effects.push(reply(PacketType::CONNECT, text::connected(id))),
+            Event::WhoAmI => {
+                let body = text::whoami(id, client.peer, client.user.as_ref());
+                effects.push(reply(PacketType::WHOAMI, body));
+            }
+            Event::Message(message) => {
+                let body = text::message(&display(id, client.user.as_ref()), message);
+                effects.push(Effect { to: Audience::Everyone, kind: PacketType::MESSAGE, body });
+            }
+            Event::Join => {
+                client.joined = true;
+                self.announce(PacketType::JOIN, text::joined(id), effects);
+            }
+            Event::Leave => {
+                client.joined = false;
+                // Leaving logs out without a LOGOUT packet.
+                let user = client.user.take();
+                if let Some(user) = &user {
+                    self.logged_in.remove(user);
+                }
+                self.announce(PacketType::LEAVE, text::left(&display(id, user.as_ref())), effects);
+            }
+            Event::Login(user, verified) => self.login(id, user, verified, effects),
+            Event::Logout => {
+                if let Some(user) = client.user.take() {
+                    self.logged_in.remove(&user);
+                    self.announce(PacketType::LOGOUT, text::logged_out(&user), effects);
+                }
+            }
+        }
+    }
+
+    /// A name is logged in once at a time; a client that is logged in may change to another name, whose former one is
+    /// then free.
+    fn login(&mut self, id: ClientId, user: &Username, verified: bool, effects: &mut Vec<Effect>) {
+        if !verified || self.logged_in.contains_key(user) {
+            effects.push(reply(PacketType::LOGIN, text::login_refused(user.as_str())));
+            return;
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Some(former) = client.user.replace(user.clone()) {
+            self.logged_in.remove(&former);
+        }
+        self.logged_in.insert(user.clone(), id);
+        self.announce(PacketType::LOGIN, text::logged_in(id, user), effects);
+    }
+
+    /// Tells everyone, then sends everyone the user list as it is now.
+    fn announce(&self, kind: PacketType, body: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect { to: Audience::Everyone, kind, body });
+        effects.push(Effect { to: Audience::Everyone, kind: PacketType::USERLIST, body: self.user_list() });
+    }
+
+    fn user_list(&self) -> String {
+        let joined = self.clients.iter().filter(|(_, client)| client.joined);
+        let names: Vec<_> =
+            joined.map(|(id, client)| display(*id, client.user.as_ref()).to_string()).collect();
+        text::user_list(names.iter().map(String::as_str))
+    }
+}
+
+fn display(id: ClientId, user: Option<&Username>) -> Display {
+    user.map_or(Display::Client(id), |user| Display::User(user.clone()))
+}
+
+fn reply(kind: PacketType, body: String) -> Effect {
+    Effect { to: Audience::Requester, kind, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn peer() -> SocketAddr {
+        "127.0.0.1:42101".parse().unwrap()
+    }
+
+    fn user(name: &str) -> Username {
+        Username::parse(name).unwrap()
+    }
+
+    /// Runs one event and shows its effects as `to TYPE body`, one per line.
+    fn run(room: &mut Room, id: ClientId, event: Event<'_>) -> Vec<String> {
+        let mut effects = Vec::new();
+        room.handle(id, event, &mut effects);
+        show(&effects)
+    }
+
+    fn show(effects: &[Effect]) -> Vec<String> {
+        let to = |effect: &Effect| if effect.to == Audience::Everyone { "all" } else { "one" };
+        effects.iter().map(|e| format!("{} {} {}", to(e), e.kind.name(), e.body.trim_end())).collect()
+    }
+
+    #[test]
+    fn joining_and_leaving_tell_everyone_with_the_list_after_it() {
+        let mut room = Room::default();
+        let (a, b) = (room.open(peer()), room.open(peer()));
+        let joined = ["all JOIN Server: Client-2 joined the chat room", "all USERLIST Client-2"];
+        assert_eq!(run(&mut room, b, Event::Join), joined);
+        assert_eq!(run(&mut room, b, Event::Join), joined, "repeated");
+        assert_eq!(run(&mut room, a, Event::Join)[1], "all USERLIST Client-1:Client-2");
+        let left = ["all LEAVE Server: Client-1 left the chat room", "all USERLIST Client-2"];
+        assert_eq!(run(&mut room, a, Event::Leave), left);
+        assert_eq!(run(&mut room, a, Event::Leave), left, "without having joined");
+    }
+
+    #[test]
+    fn a_name_is_logged_in_once_and_free_again_afterwards() {
+        let mut room = Room::default();
+        let (a, b) = (room.open(peer()), room.open(peer()));
+        let alice = user("alice");
+        run(&mut room, a, Event::Join);
+        assert_eq!(
+            run(&mut room, a, Event::Login(&alice, true)),
+            ["all LOGIN Server: Client-1 logged in as alice", "all USERLIST alice"]
+        );
+        let refused = ["one LOGIN Server: Unable to login as alice"];
+        assert_eq!(run(&mut room, b, Event::Login(&alice, true)), refused);
+        assert_eq!(run(&mut room, a, Event::Login(&alice, true)), refused, "by the same client");
+        assert_eq!(
+            run(&mut room, b, Event::Login(&user("bob"), false)),
+            ["one LOGIN Server: Unable to login as bob"]
+        );
+        assert_eq!(run(&mut room, a, Event::Login(&user("carol"), true))[1], "all USERLIST carol");
+        assert_eq!(
+            run(&mut room, b, Event::Login(&alice, true))[0],
+            "all LOGIN Server: Client-2 logged in as alice"
+        );
+        assert_eq!(
+            run(&mut room, b, Event::Logout),
+            ["all LOGOUT Server: alice logged out", "all USERLIST carol"]
+        );
+        assert_eq!(run(&mut room, b, Event::Logout), [""; 0]);
+    }
+
+    #[test]
+    fn leaving_logs_out_and_clears_the_name() {
+        let mut room = Room::default();
+        let a = room.open(peer());
+        run(&mut room, a, Event::Login(&user("alice"), true));
+        assert_eq!(run(&mut room, a, Event::Leave)[0], "all LEAVE Server: alice left the chat room");
+        assert_eq!(run(&mut room, a, Event::Message("hi\n")), ["all MESSAGE Client-1: hi"]);
+        assert!(run(&mut room, a, Event::WhoAmI)[0].ends_with("username=None"));
+        assert_eq!(run(&mut room, a, Event::Join)[1], "all USERLIST Client-1");
+    }
+
+    #[test]
+    fn whoever_vanishes_is_missed_as_far_as_others_knew_of_them() {
+        let check = |joined: bool, logged_in: bool, expected: &[&str]| {
+            let mut room = Room::default();
+            let a = room.open(peer());
+            if joined {
+                run(&mut room, a, Event::Join);
+            }
+            if logged_in {
+                run(&mut room, a, Event::Login(&user("alice"), true));
+            }
+            let mut effects = Vec::new();
+            room.close(a, &mut effects);
+            room.close(a, &mut effects);
+            assert_eq!(show(&effects), expected);
+            assert_eq!((room.len(), room.logged_in.len()), (0, 0));
+            assert_eq!(room.open(peer()), ClientId(2), "numbers are never reused");
+        };
+        check(false, false, &[]);
+        check(true, false, &["all LEAVE Server: Client-1 left the chat room", "all USERLIST"]);
+        check(true, true, &["all LEAVE Server: alice left the chat room", "all USERLIST"]);
+        check(false, true, &["all LOGOUT Server: alice logged out", "all USERLIST"]);
+    }
+
+    #[test]
+    fn messages_pass_unchanged() {
+        let mut room = Room::default();
+        let a = room.open(peer());
+        for text in ["", "no line feed", "two\nlines\n", "π and 😀 é\n"] {
+            let mut effects = Vec::new();
+            room.handle(a, Event::Message(text), &mut effects);
+            assert_eq!(effects[0].body, format!("Client-1: {text}"));
+        }
+    }
+
+    proptest! {
+        /// After any history a name is held by exactly the client that shows it.
+        #[test]
+        fn names_and_clients_agree(steps in prop::collection::vec((0_u8..8, 0_usize..4, 0_usize..3), 0..80)) {
+            let names = ["alice", "bob", "carol"].map(user);
+            let mut room = Room::default();
+            let mut open: Vec<ClientId> = Vec::new();
+            for (action, which, name) in steps {
+                let Some(&id) = open.get(which) else { open.push(room.open(peer())); continue };
+                let mut effects = Vec::new();
+                match action {
+                    0 => { room.close(id, &mut effects); open.remove(which); }
+                    1 => room.handle(id, Event::Join, &mut effects),
+                    2 => room.handle(id, Event::Leave, &mut effects),
+                    3 => room.handle(id, Event::Logout, &mut effects),
+                    4 => room.handle(id, Event::Message("x"), &mut effects),
+                    verified => room.handle(id, Event::Login(&names[name], verified != 5), &mut effects),
+                }
+                prop_assert_eq!(room.len(), open.len());
+                let shown: BTreeMap<_, _> =
+                    room.clients.iter().filter_map(|(id, c)| Some((c.user.clone()?, *id))).collect();
+                let held: BTreeMap<_, _> = room.logged_in.iter().map(|(u, id)| (u.clone(), *id)).collect();
+                prop_assert_eq!(shown, held);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The server as a whole: puts listener, room, accounts and keys together, runs them on one thread, and stops cleanly.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chat_core::noise::Fingerprint;
+use chat_core::rsa::hazmat::Decryptor;
+use tokio::runtime::LocalRuntime;
+use tokio::sync::oneshot;
+
+use crate::accounts::{Accounts, AccountsError};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::data::{DataDirectory, DataError};
+use crate::delivery::Delivery;
+use crate::hub::{Hub, Keys};
+use crate::listener;
+use crate::packet_log::PacketLog;
+
+/// How long clients may take, together, to read what waits for them when the server stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A server that owns its socket and its data directory and is ready to run.
+pub struct Server {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+    settings: Settings,
+    clock: Clock,
+    accounts: Accounts,
+    keys: Keys,
+    log: Option<PacketLog>,
+    // Holds the directory's lock as long as the server lives.
+    data: DataDirectory,
+}
+
+/// Why a server cannot start or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The accounts cannot be used.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The packet log cannot be written.
+    #[error("cannot write the packet log {}", path.display())]
+    PacketLog {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The event loop could not be started.
+    #[error("cannot start the event loop")]
+    Runtime(#[source] std::io::Error),
+    /// The server's thread ended by a bug.
+    #[error("the server's thread panicked")]
+    Panicked,
+}
+
+impl ServerError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Listen { address, source } => listen_hint(*address, source.kind()),
+            Self::Data(error) => error.hint(),
+            Self::Accounts(error) => error.hint(),
+            Self::PacketLog { .. } => {
+                Some("name a file that this user may write to, with --packet-log FILE".into())
+            }
+            Self::Runtime(_) | Self::Panicked => None,
+        }
+    }
+}
+
+fn listen_hint(address: SocketAddr, kind: std::io::ErrorKind) -> Option<String> {
+    let port = address.port();
+    match kind {
+        std::io::ErrorKind::AddrInUse => Some(format!(
+            "another program listens on port {port}; stop it (`ss -ltnp 'sport = :{port}'` names it) or choose another \
+             port with --port"
+        )),
+        std::io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 are for root; choose another with --port".into())
+        }
+        std::io::ErrorKind::AddrNotAvailable => Some(format!(
+            "{} is not an address of this machine; 0.0.0.0 listens on all of them",
+            address.ip()
+        )),
+        _ => None,
+    }
+}
+
+impl Server {
+    /// Takes the address and the data directory; makes identity and keys if this is the first start. Connections may come
+    /// from now on; they are answered once the server runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`], with nothing left running.
+    pub fn bind(settings: Settings, clock: Clock) -> Result<Self, ServerError> {
+        let wanted = SocketAddr::new(settings.host, settings.port);
+        let listen = |source| ServerError::Listen { address: wanted, source };
+        let listener = listener::bind(wanted).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let data = DataDirectory::open(&settings.data)?;
+        let identity = data.identity()?;
+        let classic = data.classic_keys(settings.keys)?;
+        let accounts = Accounts::open(&data.accounts_path(), &settings.accounts)?;
+        let log = match &settings.packet_log {
+            None => None,
+            Some(path) => Some(
+                PacketLog::create(path, clock.clone())
+                    .map_err(|source| ServerError::PacketLog { path: path.clone(), source })?,
+            ),
+        };
+        let fingerprint = identity.fingerprint();
+        let decryptor = Rc::new(Decryptor::new(&classic));
+        let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor };
+        Ok(Self { listener, address, fingerprint, settings, clock, accounts, keys, log, data })
+    }
+
+    /// Returns the address that clients connect to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the fingerprint of the identity that clients pin.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Serves until `shutdown` is ready; then tells the clients, gives them a moment to read, and closes the accounts.
+    /// Blocks the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if the event loop cannot start or the accounts cannot be closed.
+    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .map_err(ServerError::Runtime)?;
+        let result = runtime.block_on(self.serve(shutdown));
+        shut_down(runtime);
+        result
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let Self { listener, address, fingerprint, settings, clock, accounts, keys, log, data } = self;
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|source| ServerError::Listen { address, source })?;
+        let delivery = Delivery::new(settings.limits.outbox_bytes, log);
+        let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery));
+        tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
+        let flushing = tokio::task::spawn_local(Rc::clone(&hub).flush_forever());
+        tokio::select! {
+            () = listener::accept_forever(Rc::clone(&hub), listener) => {}
+            () = Rc::clone(&hub).sweep_forever() => {}
+            () = shutdown => {}
+        }
+        tracing::info!(connections = hub.connections(), "stopping");
+        hub.announce_restart();
+        // Whoever has not read everything by then loses what was not read.
+        let _ = tokio::time::timeout(FAREWELL, hub.drain_everyone()).await;
+        flushing.abort();
+        hub.accounts.clone().close().await?;
+        drop(data);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Passwords still being hashed for clients that are gone need not be waited for; `Accounts::close` has waited for the rest.
+fn shut_down(runtime: LocalRuntime) {
+    runtime.shutdown_background();
+}
+
+/// A server on a thread of its own.
+pub struct Running {
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Running {
+    /// Returns the address that clients connect to.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the fingerprint of the server's identity.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Stops the server and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::run`].
+    pub fn stop(self) -> Result<(), ServerError> {
+        // Fails only if the server has ended already; its result says why.
+        let _ = self.stop.send(());
+        self.thread.join().map_err(|_| ServerError::Panicked)?
+    }
+}
+
+/// Starts a server on a thread of its own, for tests and for programs that embed one. Dropping the handle stops the server
+/// without waiting for it.
+///
+/// # Errors
+///
+/// As [`Server::bind`].
+pub fn spawn(settings: Settings, clock: Clock) -> Result<Running, ServerError> {
+    let (ready, started) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    // The server is built on its own thread, since it is not `Send`.
+    let thread = std::thread::spawn(move || {
+        let server = match Server::bind(settings, clock) {
+            Ok(server) => server,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return Ok(());
+            }
+        };
+        let _ = ready.send(Ok((server.local_addr(), server.fingerprint())));
+        server.run(async {
+            let _ = stopped.await;
+        })
+    });
+    let (address, fingerprint) = started.recv().map_err(|_| ServerError::Panicked)??;
+    Ok(Running { address, fingerprint, stop, thread })
+}
