@@ -49,7 +49,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SettingsArgs {
     /// Settings file, in TOML
-    #[arg(long, value_name = "FILE", env = "CHAT_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "CHAT_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
     /// Literal address to listen on: 0.0.0.0 or :: for everyone [env: CHAT_HOST] [default: 127.0.0.1]
@@ -129,6 +129,11 @@ impl SettingsArgs {
             ("log.level", &self.log_level),
         ];
         let given = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        Layers { flags: given.collect(), environment, file: self.config.clone() }
+        // An empty variable counts as unset, as it does for every other setting.
+        Layers {
+            flags: given.collect(),
+            environment,
+            file: self.config.clone().filter(|path| !path.as_os_str().is_empty()),
+        }
     }
 }

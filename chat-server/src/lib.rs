@@ -8,6 +8,7 @@ mod connection;
 pub mod data;
 mod delivery;
 mod hub;
+pub mod import;
 mod listener;
 mod packet_log;
 mod presence;
@@ -16,4 +17,6 @@ mod rate;
 mod room;
 mod server;
 
+pub use clock::Clock;
+pub use config::Settings;
 pub use server::{Running, Server, ServerError, spawn};

@@ -55,8 +55,7 @@ fn the_template_sets_nothing_but_the_defaults_and_leaves_none_out() {
 
 #[test]
 fn what_check_config_prints_can_be_read_back() {
-    let mut settings = Settings::default();
-    settings.port = 0;
+    let mut settings = Settings { port: 0, ..Settings::default() };
     settings.limits.exempt.clear();
     settings.packet_log = Some("/tmp/log \"quoted\".txt".into());
     settings.limits.idle_timeout = Duration::ZERO;

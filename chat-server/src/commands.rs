@@ -1,0 +1,110 @@
+//! What the subcommands do.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use chat_core::rsa::KeySpec;
+use chat_server::accounts::Accounts;
+use chat_server::clock::Clock;
+use chat_server::config::Settings;
+use chat_server::data::{DataDirectory, classic_keys, existing_identity};
+use chat_server::{Server, import};
+use num_bigint::BigUint;
+use num_traits::FromPrimitive as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs};
+use crate::{Outcome, UsageError, descriptors, logging};
+
+/// The pairs of `keygen` are this long unless something else is asked for, in bits.
+const DEFAULT_BITS: u64 = 32;
+
+/// Runs the command that was typed.
+///
+/// # Errors
+///
+/// Whatever went wrong, for `main` to report.
+pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Outcome> {
+    let settings = |args: &SettingsArgs| args.layers(environment).resolve();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve(settings(&args)?),
+        Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
+        Command::Identity(args) => identity(&settings(&args)?),
+        Command::ImportUsers(args) => import_users(&args.file, &settings(&args.settings)?),
+        Command::Keygen(args) => keygen(&args),
+    }
+}
+
+fn serve(settings: Settings) -> anyhow::Result<Outcome> {
+    logging::start(&settings.log)?;
+    descriptors::raise_limit(settings.limits.max_connections);
+    let server = Server::bind(settings, Clock::system())?;
+    let interrupted = Rc::new(Cell::new(false));
+    server.run(stop_signal(Rc::clone(&interrupted)))?;
+    Ok(if interrupted.get() { Outcome::Interrupted } else { Outcome::Done })
+}
+
+/// Ready when the process is asked to stop: by SIGTERM from a service manager, or by SIGINT from a keyboard, which
+/// `interrupted` then tells.
+async fn stop_signal(interrupted: Rc<Cell<bool>>) {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => interrupted.set(true),
+        },
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "signals cannot be caught: stopping will be abrupt");
+            std::future::pending().await
+        }
+    }
+}
+
+fn identity(settings: &Settings) -> anyhow::Result<Outcome> {
+    // Read without the directory's lock, so that a running server is no obstacle.
+    let identity = match existing_identity(&settings.data)? {
+        Some(identity) => identity,
+        None => {
+            let identity = DataDirectory::open(&settings.data)?.identity()?;
+            writeln!(io::stderr(), "made a new identity in {}", settings.data.display())?;
+            identity
+        }
+    };
+    print(&format!("{}\n", identity.fingerprint()))
+}
+
+fn import_users(file: &std::path::Path, settings: &Settings) -> anyhow::Result<Outcome> {
+    let users = import::read(file)?;
+    let data = DataDirectory::open(&settings.data)?;
+    let accounts = Accounts::open(&data.accounts_path(), &settings.accounts)?;
+    let report = import::store(&users, &accounts)?;
+    print(&report.to_string())
+}
+
+fn keygen(args: &KeygenArgs) -> anyhow::Result<Outcome> {
+    let spec = match &args.max {
+        Some(max) => KeySpec::primes_in(args.pairs, prime(args.min.as_deref().unwrap_or("2"))?..=prime(max)?),
+        None => KeySpec::bits(args.pairs, args.bits.unwrap_or(DEFAULT_BITS)),
+    };
+    let keys = classic_keys::make(&spec.map_err(|error| UsageError(error.to_string()))?)?;
+    let [public, private] = classic_keys::write(&args.directory, &keys)?;
+    print(&format!("Created key pair in {} and {}\n", public.display(), private.display()))
+}
+
+/// A bound on primes: a whole number, or, as the original takes them, one such as `1e6` or `99.5`.
+fn prime(text: &str) -> anyhow::Result<BigUint> {
+    let whole = text.parse().ok();
+    let number = whole.or_else(|| text.parse().ok().and_then(BigUint::from_f64));
+    number
+        .with_context(|| format!("{text:?} is no number"))
+        .map_err(|error| UsageError(error.to_string()).into())
+}
+
+fn print(text: &str) -> anyhow::Result<Outcome> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(Outcome::Done)
+}
