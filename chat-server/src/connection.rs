@@ -1,26 +1,33 @@
 //! One connection: reads its bytes, cuts them into packets, decrypts them and acts on them, one after the other.
 //!
-//! Replies leave through `delivery`; what a packet asks for is in `connection/requests.rs`. A request that takes time (an
-//! account) holds up this connection only: its next packet waits in the socket.
+//! Everything that needs no waiting happens in plain functions, straight from the shared read buffer; only what takes time
+//! (an account, a rate) is awaited, with nothing held but the bytes not yet handled. It holds up this connection alone.
+//! What a packet asks for is in `connection/requests.rs`, encryption in `connection/encryption.rs`; answers leave through
+//! `delivery`.
 
 mod encryption;
 mod requests;
+
+pub(crate) use encryption::TABLES_AT_A_TIME;
 
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use chat_core::frame::{Frame, FrameBuffer, FrameError};
+use chat_core::frame::{Frame, FrameBuffer, FrameError, split_frame};
 use chat_core::hello::Caps;
+use chat_core::names::Username;
 use chat_core::notice::NoticeCode;
 use chat_core::packet::PacketType;
+use chat_core::rsa::PublicKey;
+use chat_core::secret::Secret;
 use tokio::net::TcpStream;
 
 use crate::delivery::{OpenError, Progress};
 use crate::hub::{Hub, Place};
 use crate::rate::Rates;
 
-/// How long a client that said goodbye may take to read what it has been sent.
+/// How long a client that is going may take to read what it has been sent.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Most packets handled before other connections get their turn.
@@ -35,7 +42,7 @@ enum Ending {
     Eof,
     #[error("connection lost")]
     Lost(#[source] std::io::Error),
-    #[error("framing broken")]
+    #[error("packet length is impossible")]
     Framing(#[source] FrameError),
     #[error("secure packet refused")]
     Insecure(#[source] OpenError),
@@ -46,12 +53,24 @@ enum Ending {
 }
 
 /// What one packet means for those behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// Go on.
+enum Step {
+    /// They are next.
     Next,
     /// The encoding has changed: packets that came in the same breath were sent in the wrong one.
     Switched,
+    /// They wait until something is done.
+    Wait(Work),
+}
+
+/// What a connection has to wait for before its next packet.
+enum Work {
+    Register(Username, Secret),
+    LogIn(Username, Secret),
+    TurnClassicOn(PublicKey),
+    /// The connection has sent too fast.
+    Pause(Duration),
+    /// The connection has had its turn.
+    Yield,
 }
 
 /// A client of ours: what it offered, and what its handshake binds.
@@ -66,16 +85,16 @@ struct Connection {
     place: Place,
     peer: SocketAddr,
     socket: Rc<TcpStream>,
-    /// Packets as they came.
-    outer: FrameBuffer,
-    /// The packets inside SECURE packets.
+    /// Bytes that have been read but not handled: part of a packet, or what waits behind some work.
+    carried: Vec<u8>,
+    /// The packet stream inside SECURE packets, as far as it has not been handled.
     inner: FrameBuffer,
     spoke: bool,
     secure: bool,
+    throttled: bool,
     ours: Option<Box<Ours>>,
     /// None for addresses that are spared the rates.
     rates: Option<Box<Rates>>,
-    throttled: bool,
     table_bytes: usize,
 }
 
@@ -91,13 +110,13 @@ pub(crate) async fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) {
         place,
         peer,
         socket,
-        outer: FrameBuffer::default(),
+        carried: Vec::new(),
         inner: FrameBuffer::default(),
         spoke: false,
         secure: false,
+        throttled: false,
         ours: None,
         rates,
-        throttled: false,
         table_bytes: 0,
     };
     let ending = connection.read_until_end().await;
@@ -110,92 +129,131 @@ impl Connection {
             if let Err(error) = self.socket.readable().await {
                 return Ending::Lost(error);
             }
-            let mut buffer = self.hub.borrow_buffer();
-            let read = self.socket.try_read(&mut buffer);
-            let handled = match read {
-                Ok(0) => Err(Ending::Eof),
-                Ok(count) => {
-                    self.hub.note(self.place, |presence, now| presence.heard(now));
-                    self.outer.extend(buffer.get(..count).unwrap_or_default());
-                    self.hub.return_buffer(buffer);
-                    self.handle_packets().await
-                }
-                Err(error) => {
-                    self.hub.return_buffer(buffer);
-                    match error.kind() {
-                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Ok(()),
-                        _ => Err(Ending::Lost(error)),
+            let mut outcome = self.read();
+            loop {
+                match outcome {
+                    Ok(None) => break,
+                    Ok(Some(work)) => {
+                        // Boxed, so that an idle connection is not as large as one that logs in.
+                        Box::pin(self.perform(work)).await;
+                        outcome = self.advance(&[]);
                     }
+                    Err(ending) => return ending,
                 }
-            };
-            if let Err(ending) = handled {
-                return ending;
             }
         }
     }
 
-    /// Handles every whole packet that has arrived.
-    async fn handle_packets(&mut self) -> Result<(), Ending> {
-        let mut packets = std::mem::take(&mut self.outer);
-        let mut handled = 0;
-        while let Some(frame) =
-            packets.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?
-        {
-            self.wait_for_rate(frame.wire_len()).await;
-            let flow =
-                if self.secure { self.unwrap_secure(frame).await? } else { self.handle_frame(frame).await? };
-            if flow == Flow::Switched && !packets.is_empty() {
-                return Err(Ending::BehindSwitch);
+    /// Reads what has come and handles it, up to something that has to be waited for.
+    fn read(&mut self) -> Result<Option<Work>, Ending> {
+        let hub = Rc::clone(&self.hub);
+        let mut buffer = hub.read_buffer.borrow_mut();
+        match self.socket.try_read(&mut buffer) {
+            Ok(0) => Err(Ending::Eof),
+            Ok(count) => {
+                self.hub.note(self.place, |presence, now| presence.heard(now));
+                self.advance(buffer.get(..count).unwrap_or_default())
             }
-            handled += 1;
-            if handled % PACKETS_PER_TURN == 0 {
-                tokio::task::yield_now().await;
-            }
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(Ending::Lost(error)),
+            },
         }
-        packets.compact();
-        self.outer = packets;
-        Ok(())
     }
 
-    /// Handles the packets inside one SECURE packet; nothing else is accepted while encryption is on.
-    async fn unwrap_secure(&mut self, frame: Frame<'_>) -> Result<Flow, Ending> {
+    /// Handles the packets in what was carried over and in `bytes`; carries over what is left.
+    fn advance(&mut self, bytes: &[u8]) -> Result<Option<Work>, Ending> {
+        let mut carried = std::mem::take(&mut self.carried);
+        let fresh = carried.is_empty();
+        if !fresh {
+            carried.extend_from_slice(bytes);
+        }
+        let mut rest = if fresh { bytes } else { &carried };
+        let outcome = self.take_packets(&mut rest);
+        let left = rest.len();
+        self.carried = if fresh {
+            rest.to_vec()
+        } else if left == 0 {
+            Vec::new()
+        } else {
+            // Nothing is moved while a long packet is still coming in.
+            carried.drain(..carried.len() - left);
+            carried
+        };
+        outcome
+    }
+
+    fn take_packets(&mut self, rest: &mut &[u8]) -> Result<Option<Work>, Ending> {
+        let limit = self.hub.limits.max_packet_bytes;
+        for _ in 0..PACKETS_PER_TURN {
+            let mut step = self.take_inner()?;
+            let mut pause = None;
+            if matches!(step, Step::Next) {
+                let Some(frame) = split_frame(rest, limit).map_err(Ending::Framing)? else { return Ok(None) };
+                *rest = rest.get(frame.wire_len()..).unwrap_or_default();
+                pause = self.charge(frame.wire_len());
+                step = if self.secure { self.unwrap_secure(frame)? } else { self.handle_frame(frame)? };
+            }
+            match step {
+                Step::Wait(work) => return Ok(Some(work)),
+                Step::Switched if !rest.is_empty() => return Err(Ending::BehindSwitch),
+                Step::Switched | Step::Next => {}
+            }
+            if let Some(pause) = pause {
+                return Ok(Some(Work::Pause(pause)));
+            }
+        }
+        Ok(Some(Work::Yield))
+    }
+
+    /// Opens a SECURE packet and handles what it carries; nothing else is accepted while encryption is on.
+    fn unwrap_secure(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
         if frame.kind != PacketType::SECURE {
             return Err(Ending::PlainWhileSecure);
         }
         let mut plain = Vec::new();
         self.hub.decrypt(self.place.key, frame.body, &mut plain).map_err(Ending::Insecure)?;
-        let mut packets = std::mem::take(&mut self.inner);
-        packets.extend(&plain);
-        while let Some(inner) =
-            packets.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?
-        {
-            self.hub.log_received(self.place.key, &inner, Some(inner.body));
-            if self.handle_plain(inner.kind, inner.body).await? == Flow::Switched {
-                // Turned off: what follows inside would have been sent before the answer.
-                return if packets.is_empty() { Ok(Flow::Switched) } else { Err(Ending::BehindSwitch) };
-            }
+        self.inner.extend(&plain);
+        self.take_inner()
+    }
+
+    /// Handles the packets that have come out of SECURE packets, up to something that has to be waited for.
+    fn take_inner(&mut self) -> Result<Step, Ending> {
+        if self.inner.is_empty() {
+            return Ok(Step::Next);
         }
-        packets.compact();
-        self.inner = packets;
-        Ok(Flow::Next)
+        let mut inner = std::mem::take(&mut self.inner);
+        let mut step = Step::Next;
+        while matches!(step, Step::Next) {
+            let frame = inner.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?;
+            let Some(frame) = frame else { break };
+            self.hub.log_received(self.place.key, &frame, Some(frame.body));
+            step = self.handle_plain(frame.kind, frame.body)?;
+        }
+        if matches!(step, Step::Switched) && !inner.is_empty() {
+            return Err(Ending::BehindSwitch);
+        }
+        inner.compact();
+        self.inner = inner;
+        Ok(step)
     }
 
     /// Handles a packet whose body may be classic ciphertext.
-    async fn handle_frame(&mut self, frame: Frame<'_>) -> Result<Flow, Ending> {
+    fn handle_frame(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
         if frame.body.is_empty() || !self.hub.is_classic(self.place.key) {
             self.hub.log_received(self.place.key, &frame, None);
-            return self.handle_plain(frame.kind, frame.body).await;
+            return self.handle_plain(frame.kind, frame.body);
         }
         let mut plain = Vec::new();
         match self.hub.decrypt(self.place.key, frame.body, &mut plain) {
             Ok(()) => {
                 self.hub.log_received(self.place.key, &frame, Some(&plain));
-                self.handle_plain(frame.kind, &plain).await
+                self.handle_plain(frame.kind, &plain)
             }
             Err(error) => {
                 tracing::debug!(client = %self.place.key.client, %error, "dropped a packet");
                 self.notice(NoticeCode::BadCipher, "A packet could not be decrypted and was dropped.");
-                Ok(Flow::Next)
+                Ok(Step::Next)
             }
         }
     }
@@ -207,31 +265,37 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection may send a packet of this size; says so at the first time of several.
-    async fn wait_for_rate(&mut self, wire_bytes: usize) {
-        let Some(rates) = &mut self.rates else { return };
-        let wait = rates.take(Instant::now(), wire_bytes);
+    /// Counts a packet; returns how long to wait before the next one, and says so at the first time of several.
+    fn charge(&mut self, wire_bytes: usize) -> Option<Duration> {
+        let wait = self.rates.as_mut()?.take(Instant::now(), wire_bytes);
+        let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if wait.is_zero() {
-            self.throttled = false;
-            return;
+            return None;
         }
-        if !self.throttled {
-            self.throttled = true;
+        if first {
             self.notice(
                 NoticeCode::RateLimited,
                 "You are sending too fast; the server reads on more slowly.",
             );
         }
-        Box::pin(tokio::time::sleep(wait)).await;
+        Some(wait)
+    }
+
+    async fn perform(&mut self, work: Work) {
+        match work {
+            Work::Register(name, password) => self.register(name, password).await,
+            Work::LogIn(name, password) => self.log_in(name, password).await,
+            Work::TurnClassicOn(key) => self.turn_classic_on(key).await,
+            Work::Pause(pause) => tokio::time::sleep(pause).await,
+            Work::Yield => tokio::task::yield_now().await,
+        }
     }
 
     /// Leaves the room at once, and the socket when the client has had time to read what it was sent.
-    async fn close(self, ending: Ending) {
+    async fn close(mut self, ending: Ending) {
         tracing::debug!(client = %self.place.key.client, reason = %ending, "disconnected");
-        match &ending {
-            Ending::Framing(error) => self.notice(NoticeCode::Malformed, &error.to_string()),
-            Ending::BehindSwitch => self.notice(NoticeCode::Malformed, &ending.to_string()),
-            _ => {}
+        if matches!(ending, Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure) {
+            self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));
         }
         self.hub.leave(self.place);
         if !matches!(ending, Ending::Lost(_)) {
@@ -240,7 +304,7 @@ impl Connection {
         }
         self.hub.cut_off(self.place.key);
         self.hub.forget(self.place);
-        self.hub.table_bytes.set(self.hub.table_bytes.get().saturating_sub(self.table_bytes));
+        self.hold_tables(0);
         self.hub.admission.borrow_mut().release(self.peer.ip());
     }
 
@@ -255,14 +319,8 @@ impl Connection {
         if socket2::SockRef::from(&*self.socket).shutdown(Shutdown::Write).is_err() {
             return;
         }
-        loop {
-            if self.socket.readable().await.is_err() {
-                return;
-            }
-            let mut buffer = self.hub.borrow_buffer();
-            let read = self.socket.try_read(&mut buffer);
-            self.hub.return_buffer(buffer);
-            match read {
+        while self.socket.readable().await.is_ok() {
+            match self.socket.try_read(&mut self.hub.read_buffer.borrow_mut()) {
                 Ok(0) => return,
                 Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
                 _ => {}

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_core::frame::Frame;
@@ -19,21 +20,19 @@ use chat_core::ping;
 use chat_core::rsa::hazmat::Decryptor;
 use slab::Slab;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Limits;
+use crate::connection::TABLES_AT_A_TIME;
 use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
 use crate::presence::{Presence, Tick, Verdict};
 use crate::room::{Audience, Effect, Event, Room};
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
-
-/// Read buffers kept for the next reader; more are only in use while several connections wait in the middle of one.
-const KEPT_BUFFERS: usize = 4;
 
 /// How often connections are judged.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,12 +57,15 @@ pub(crate) struct Hub {
     pub(crate) hello: String,
     /// The memory that the cipher tables of all classic connections take, in bytes.
     pub(crate) table_bytes: Cell<usize>,
+    /// Whose turn it is to have cipher tables worked out.
+    pub(crate) table_turns: Arc<Semaphore>,
     pub(crate) admission: RefCell<Admission>,
+    /// Where every connection reads to; empty again before the next one's turn.
+    pub(crate) read_buffer: RefCell<Vec<u8>>,
     room: RefCell<Room>,
     delivery: RefCell<Delivery>,
     presences: RefCell<Slab<(PeerKey, Presence)>>,
     effects: RefCell<Vec<Effect>>,
-    buffers: RefCell<Vec<Vec<u8>>>,
     work: Notify,
     now: Cell<Tick>,
 }
@@ -91,12 +93,13 @@ impl Hub {
             clock,
             hello: Hello::new(concat!("chat-server/", env!("CARGO_PKG_VERSION"))).encode(),
             table_bytes: Cell::new(0),
+            table_turns: Arc::new(Semaphore::new(TABLES_AT_A_TIME)),
             admission: RefCell::default(),
             room: RefCell::default(),
             delivery: RefCell::new(delivery),
             presences: RefCell::default(),
             effects: RefCell::default(),
-            buffers: RefCell::default(),
+            read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
             now: Cell::new(0),
         }
@@ -207,19 +210,6 @@ impl Hub {
     /// Writes what waits for one connection, as far as its socket takes it.
     pub(crate) fn drain(&self, key: PeerKey) -> Progress {
         self.delivery.borrow_mut().drain(key)
-    }
-
-    /// Lends a read buffer of [`READ_BYTES`].
-    pub(crate) fn borrow_buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_else(|| vec![0; READ_BYTES])
-    }
-
-    /// Takes a read buffer back.
-    pub(crate) fn return_buffer(&self, buffer: Vec<u8>) {
-        let mut buffers = self.buffers.borrow_mut();
-        if buffers.len() < KEPT_BUFFERS {
-            buffers.push(buffer);
-        }
     }
 
     /// Writes everything that has been handed over.

@@ -192,7 +192,8 @@ mod tests {
 
     fn show(effects: &[Effect]) -> Vec<String> {
         let to = |effect: &Effect| if effect.to == Audience::Everyone { "all" } else { "one" };
-        effects.iter().map(|e| format!("{} {} {}", to(e), e.kind.name(), e.body.trim_end())).collect()
+        let line = |e: &Effect| format!("{} {} {}", to(e), e.kind.name(), e.body).trim_end().to_owned();
+        effects.iter().map(line).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Answer and change of state are handed to `delivery` in one step, so that nothing can come between them in the wrong form.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use chat_core::noise;
 use chat_core::notice::NoticeCode;
@@ -11,28 +12,32 @@ use chat_core::rsa::PublicKey;
 use chat_core::rsa::hazmat::Encryptor;
 use chat_core::text;
 
-use super::{Connection, Flow};
+use super::{Connection, Step, Work};
 use crate::delivery::{Cipher, Classic};
+
+/// Cipher tables worked out at a time: a key of the largest size allowed costs some milliseconds, which are nobody
+/// else's, but for clients that turn classic encryption on as well.
+pub(crate) const TABLES_AT_A_TIME: usize = 1;
 
 impl Connection {
     /// Answers ENCRYPTION_ON. A key that is refused changes nothing and gets the original's silence.
-    pub(super) fn turn_encryption_on(&mut self, offer: &str) -> Flow {
+    pub(super) fn turn_encryption_on(&mut self, offer: &str) -> Step {
         let refused = if self.secure {
             "encryption is on already; turn it off first"
         } else if noise::is_offer(offer) {
             match self.turn_noise_on(offer) {
-                Ok(()) => return Flow::Switched,
+                Ok(()) => return Step::Switched,
                 Err(why) => why,
             }
         } else {
-            match self.turn_classic_on(offer) {
-                Ok(()) => return Flow::Next,
+            match self.reserve_tables(offer) {
+                Ok(key) => return Step::Wait(Work::TurnClassicOn(key)),
                 Err(why) => why,
             }
         };
         tracing::debug!(client = %self.place.key.client, why = refused, "key refused");
         self.notice(NoticeCode::BadKey, &format!("The key was refused: {refused}."));
-        Flow::Next
+        Step::Next
     }
 
     fn turn_noise_on(&mut self, offer: &str) -> Result<(), &'static str> {
@@ -41,39 +46,53 @@ impl Connection {
         let (channel, key) = noise::respond(&self.hub.keys.identity, prologue, offer)
             .map_err(|_| "the handshake message cannot be read")?;
         self.answer_on(&key);
-        self.set_cipher(Cipher::Noise(channel), 0);
+        self.set_cipher(Cipher::Noise(channel));
+        self.hold_tables(0);
         self.secure = true;
         Ok(())
     }
 
-    fn turn_classic_on(&mut self, key: &str) -> Result<(), &'static str> {
+    /// Checks a classic key and sets memory aside for its tables before they are worked out.
+    fn reserve_tables(&mut self, key: &str) -> Result<PublicKey, &'static str> {
         let key = PublicKey::parse_wire(key, &self.hub.limits.key_limits)
             .map_err(|_| "it is not a list of n,e pairs within the limits")?;
-        let others = self.hub.table_bytes.get() - self.table_bytes;
-        if others + Encryptor::table_bytes_at_most(&key) > self.hub.limits.cipher_table_bytes {
+        // The tables of a former key are still in use until the new ones replace them.
+        let wanted = self.table_bytes + Encryptor::table_bytes_at_most(&key);
+        if self.hub.table_bytes.get() - self.table_bytes + wanted > self.hub.limits.cipher_table_bytes {
             return Err("the server has no memory left for classic encryption");
         }
-        let encryptor = Encryptor::new(&key);
-        let table_bytes = encryptor.table_bytes();
-        let cipher =
-            Cipher::Classic(Box::new(Classic { encryptor, decryptor: Rc::clone(&self.hub.keys.decryptor) }));
+        self.hold_tables(wanted);
+        Ok(key)
+    }
+
+    /// Works the tables out beside the event loop, then answers and switches in one step.
+    pub(super) async fn turn_classic_on(&mut self, key: PublicKey) {
+        let Ok(turn) = Arc::clone(&self.hub.table_turns).acquire_owned().await else { return };
+        let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            Encryptor::new(&key)
+        });
+        let Ok(encryptor) = made.await else { return };
+        let (table_bytes, decryptor) = (encryptor.table_bytes(), Rc::clone(&self.hub.keys.decryptor));
+        let cipher = Cipher::Classic(Box::new(Classic { encryptor, decryptor }));
         // The first answer is plain; a new key in place of another already holds for its own answer.
         if self.hub.is_classic(self.place.key) {
-            self.set_cipher(cipher, table_bytes);
+            self.set_cipher(cipher);
             self.answer_on(&self.hub.keys.classic_wire);
         } else {
             self.answer_on(&self.hub.keys.classic_wire);
-            self.set_cipher(cipher, table_bytes);
+            self.set_cipher(cipher);
         }
-        Ok(())
+        self.hold_tables(table_bytes);
     }
 
     /// Answers ENCRYPTION_OFF, still encrypted if it was on; afterwards both directions are plain.
-    pub(super) fn turn_encryption_off(&mut self) -> Flow {
+    pub(super) fn turn_encryption_off(&mut self) -> Step {
         let display = self.hub.display(self.place.key.client);
         self.hub.reply(self.place.key, PacketType::ENCRYPTION_OFF, text::encryption_off(&display));
-        self.set_cipher(Cipher::Plain, 0);
-        if std::mem::take(&mut self.secure) { Flow::Switched } else { Flow::Next }
+        self.set_cipher(Cipher::Plain);
+        self.hold_tables(0);
+        if std::mem::take(&mut self.secure) { Step::Switched } else { Step::Next }
     }
 
     fn answer_on(&self, key: &str) {
@@ -81,8 +100,12 @@ impl Connection {
         self.hub.reply(self.place.key, PacketType::ENCRYPTION_ON, text::encryption_on(&display, key));
     }
 
-    fn set_cipher(&mut self, cipher: Cipher, table_bytes: usize) {
+    fn set_cipher(&self, cipher: Cipher) {
         self.hub.set_cipher(self.place.key, cipher);
+    }
+
+    /// Counts this connection's tables as `table_bytes` from now on.
+    pub(super) fn hold_tables(&mut self, table_bytes: usize) {
         let others = self.hub.table_bytes.get() - self.table_bytes;
         self.table_bytes = table_bytes;
         self.hub.table_bytes.set(others + table_bytes);

@@ -1,6 +1,6 @@
 //! What each request of a client does.
 
-use chat_core::frame::HEADER_LEN;
+use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN};
 use chat_core::hello::Hello;
 use chat_core::names::{MAX_NAME_BYTES, Username};
 use chat_core::noise;
@@ -9,13 +9,16 @@ use chat_core::packet::{Credentials, PacketType, Request, RequestError};
 use chat_core::secret::Secret;
 use chat_core::{ping, text};
 
-use super::{Connection, Ending, Flow, Ours};
+use super::{Connection, Ending, Ours, Step, Work};
 use crate::accounts::{LoginOutcome, RegisterOutcome};
 use crate::room::Event;
 
+/// Most bytes of a message: with its sender's name before it, it must still be a packet that every peer of ours takes.
+const LONGEST_MESSAGE: usize = MAX_PACKET_LEN - HEADER_LEN - MAX_NAME_BYTES - ": ".len();
+
 impl Connection {
     /// Acts on one packet in clear.
-    pub(super) async fn handle_plain(&mut self, kind: PacketType, body: &[u8]) -> Result<Flow, Ending> {
+    pub(super) fn handle_plain(&mut self, kind: PacketType, body: &[u8]) -> Result<Step, Ending> {
         let first = !std::mem::replace(&mut self.spoke, true);
         if first {
             self.hub.note(self.place, |presence, _| presence.greeted());
@@ -28,7 +31,7 @@ impl Connection {
                 if error != RequestError::BadHello {
                     self.notice(NoticeCode::Malformed, &error.to_string());
                 }
-                return Ok(Flow::Next);
+                return Ok(Step::Next);
             }
         };
         let key = self.place.key;
@@ -45,8 +48,8 @@ impl Connection {
             Request::Time(zone) => {
                 self.date_or_time(kind, self.hub.clock.time_text(zone).map(|t| text::time(&t)))
             }
-            Request::Register(credentials) => Box::pin(self.register(credentials)).await,
-            Request::Login(credentials) => Box::pin(self.log_in(credentials)).await,
+            Request::Register(credentials) => return Ok(self.check_registration(credentials)),
+            Request::Login(credentials) => return Ok(self.check_login(credentials)),
             Request::EncryptionOn(offer) => return Ok(self.turn_encryption_on(offer)),
             Request::EncryptionOff => return Ok(self.turn_encryption_off()),
             Request::Hello(hello) => {
@@ -69,7 +72,7 @@ impl Connection {
             }
             Request::Ignored(_) => {}
         }
-        Ok(Flow::Next)
+        Ok(Step::Next)
     }
 
     /// Answers a HELLO in first place; the client speaks our extensions from now on.
@@ -81,11 +84,9 @@ impl Connection {
         self.hub.reply(self.place.key, PacketType::HELLO, &self.hub.hello);
     }
 
-    /// A message must still fit a packet with its sender's name before it.
     fn message(&self, message: &str) {
-        let longest = self.hub.limits.max_packet_bytes - HEADER_LEN - MAX_NAME_BYTES - ": ".len();
-        if message.len() > longest {
-            self.notice(NoticeCode::Malformed, &format!("A message has at most {longest} bytes."));
+        if message.len() > LONGEST_MESSAGE {
+            self.notice(NoticeCode::Malformed, &format!("A message has at most {LONGEST_MESSAGE} bytes."));
         } else {
             self.hub.apply(self.place.key, Event::Message(message));
         }
@@ -100,15 +101,24 @@ impl Connection {
         }
     }
 
-    async fn register(&mut self, credentials: Credentials<'_>) {
+    /// Checks what can be checked of a registration without the accounts.
+    fn check_registration(&self, credentials: Credentials<'_>) -> Step {
         let limit = self.hub.limits.max_name_bytes;
-        let name = match Username::parse(credentials.name) {
-            Ok(name) if name.as_str().len() <= limit => name,
-            Ok(_) => return self.refuse_name(credentials.name, &format!("a name has at most {limit} bytes")),
-            Err(error) => return self.refuse_name(credentials.name, &error.to_string()),
+        let why = match Username::parse(credentials.name) {
+            Ok(name) if name.as_str().len() <= limit => {
+                return Step::Wait(Work::Register(name, Secret::new(credentials.password)));
+            }
+            Ok(_) => format!("a name has at most {limit} bytes"),
+            Err(error) => error.to_string(),
         };
+        // The only refusal an original client can show is that the name is taken; ours is told why, first.
+        self.notice(NoticeCode::BadName, &format!("That name cannot be used: {why}."));
+        self.answer(PacketType::REGISTER, text::taken(credentials.name));
+        Step::Next
+    }
+
+    pub(super) async fn register(&mut self, name: Username, password: Secret) {
         let exempt = self.rates.is_none();
-        let password = Secret::new(credentials.password);
         let outcome = self.hub.accounts.register(self.peer.ip(), exempt, name.clone(), password).await;
         let client = self.place.key.client;
         match outcome {
@@ -136,19 +146,19 @@ impl Connection {
         }
     }
 
-    /// The only refusal an original client can show is that the name is taken; ours is told why, first.
-    fn refuse_name(&self, name: &str, why: &str) {
-        self.notice(NoticeCode::BadName, &format!("That name cannot be used: {why}."));
-        self.answer(PacketType::REGISTER, text::taken(name));
+    /// A name that could never be registered has no account: nothing to look up, nothing to tell apart.
+    fn check_login(&self, credentials: Credentials<'_>) -> Step {
+        match Username::parse(credentials.name) {
+            Ok(name) => Step::Wait(Work::LogIn(name, Secret::new(credentials.password))),
+            Err(_) => {
+                self.answer(PacketType::LOGIN, text::login_refused(credentials.name));
+                Step::Next
+            }
+        }
     }
 
-    async fn log_in(&mut self, credentials: Credentials<'_>) {
-        // A name that could never be registered has no account: nothing to look up, nothing to tell apart.
-        let Ok(name) = Username::parse(credentials.name) else {
-            return self.answer(PacketType::LOGIN, text::login_refused(credentials.name));
-        };
+    pub(super) async fn log_in(&mut self, name: Username, password: Secret) {
         let exempt = self.rates.is_none();
-        let password = Secret::new(credentials.password);
         let outcome = self.hub.accounts.verify(self.peer.ip(), exempt, &name, password).await;
         let client = self.place.key.client;
         match outcome {
