@@ -2,13 +2,35 @@
 //!
 //! - [`link`]: one connection to one server, encrypted and verified;
 //! - [`pins`]: the identities this user expects at which address;
-//! - [`probe()`]: whether a healthy server of ours answers at an address.
+//! - [`probe()`]: whether a healthy server of ours answers at an address;
+//! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
+//! - `cli`: the command line;
+//! - `driver`: what runs it; `lines` and `terminal`: who uses it; `display`: what they may see.
 //!
-//! Without the `terminal` feature this is all: `chat-deploy` checks and pins its servers with it.
+//! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
+#[cfg(feature = "terminal")]
+pub mod app;
+#[cfg(feature = "terminal")]
+pub mod cli;
+#[cfg(feature = "terminal")]
+pub mod display;
+#[cfg(feature = "terminal")]
+pub mod driver;
+#[cfg(feature = "terminal")]
+pub mod lines;
 pub mod link;
 pub mod pins;
 mod probe;
 mod replies;
+#[cfg(feature = "terminal")]
+pub mod terminal;
 
 pub use probe::{Probe, ProbeError, probe};
+
+/// The port of the original.
+pub const DEFAULT_PORT: u16 = 12345;
+
+/// What the client says of itself in HELLO.
+#[cfg(feature = "terminal")]
+const AGENT: &str = concat!("chat-client/", env!("CARGO_PKG_VERSION"));

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
-use chat_core::notice::Notice;
+use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
 use chat_core::ping;
 use tokio::net::TcpStream;
@@ -301,6 +301,10 @@ impl Link {
     fn take_incoming(&mut self) -> Result<Option<Incoming>, LinkError> {
         while let Some(signal) = self.wire.poll()? {
             let (protection, text) = match signal {
+                Signal::Packet { kind: PacketType::NOTICE, text } if self.refuses_switch(&text) => {
+                    let text = Notice::parse(&text).map(|notice| notice.text).unwrap_or_default();
+                    return Err(LinkError::SwitchRefused(text));
+                }
                 Signal::Packet { kind, text } => return Ok(Some(Incoming::Packet { kind, text })),
                 Signal::Unreadable(kind) => return Ok(Some(Incoming::Unreadable(kind))),
                 Signal::Hello(_) => continue,
@@ -316,6 +320,12 @@ impl Link {
             return Ok(Some(Incoming::Switched { protection, text }));
         }
         Ok(None)
+    }
+
+    /// Tells whether a NOTICE says that a switch under way will not happen. What waits for it must not leave then.
+    fn refuses_switch(&self, notice: &str) -> bool {
+        let code = Notice::parse(notice).and_then(|notice| NoticeCode::from_word(&notice.code));
+        self.switch_by.is_some() && code == Some(NoticeCode::BadKey)
     }
 
     /// Waits until bytes came or went, or a deadline passed.

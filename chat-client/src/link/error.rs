@@ -8,6 +8,7 @@ use chat_core::frame::FrameError;
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::{Fingerprint, NoiseError};
 use chat_core::packet::PacketType;
+use chat_core::rsa::{GenerateError, KeyTextError, MismatchError};
 
 use crate::pins::PinsError;
 
@@ -51,6 +52,9 @@ pub enum LinkError {
     /// Nothing came for so long that nobody can be there any more, not even the answer to a PING.
     #[error("nothing was heard of the server for {} s", .0.as_secs())]
     Silent(Duration),
+    /// The server refused to switch encryption.
+    #[error("the server refuses to switch encryption: {0}")]
+    SwitchRefused(String),
     /// The server did not answer a request to turn encryption on or off.
     #[error("the server did not answer the request to switch encryption within {} s", .0.as_secs())]
     NoSwitch(Duration),
@@ -122,7 +126,7 @@ pub enum Misbehaviour {
     WrongKey,
     /// The classic key in its answer is malformed or too large.
     #[error("its classic key is unusable")]
-    BadClassicKey(#[source] super::classic::KeyError),
+    BadClassicKey(#[source] KeyTextError),
     /// A packet outside the secure channel while it was in force.
     #[error("it sent {0:?} outside the secure channel")]
     OutsideSecure(PacketType),
@@ -149,14 +153,25 @@ pub enum OwnKeysError {
         /// What the system said.
         source: io::Error,
     },
-    /// A key file, or the keys made for this session, do not work.
-    #[error("the key pair{} does not work", from.as_ref().map(|dir| format!(" in {}", dir.display())).unwrap_or_default())]
-    Unusable {
-        /// The directory the keys come from; none for fresh ones.
-        from: Option<PathBuf>,
+    /// A key file is not one.
+    #[error("{} is not a key file", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
         /// Why not.
-        source: super::classic::KeyError,
+        source: KeyTextError,
     },
+    /// The two files do not belong together.
+    #[error("the two keys in {} do not belong together", directory.display())]
+    Mismatch {
+        /// Where they are.
+        directory: PathBuf,
+        /// Why not.
+        source: MismatchError,
+    },
+    /// No keys could be made.
+    #[error("no key could be made")]
+    Generate(#[source] GenerateError),
 }
 
 impl LinkError {
@@ -173,7 +188,8 @@ impl LinkError {
             | Self::Lost(_)
             | Self::Silent(_)
             | Self::NoSwitch(_) => true,
-            Self::Original(_)
+            Self::SwitchRefused(_)
+            | Self::Original(_)
             | Self::NoNoise(_)
             | Self::Stripped { .. }
             | Self::ChangedIdentity { .. }

@@ -238,8 +238,8 @@ impl Wire {
         let Mode::Classic(classic) = &self.mode else { return Some(body) };
         match &self.switch {
             _ if body.is_empty() => Some(body),
-            Some(Switch::Classic(keys)) if kind == PacketType::ENCRYPTION_ON => keys.decrypt(&body),
-            _ => classic.decrypt(&body),
+            Some(Switch::Classic(keys)) if kind == PacketType::ENCRYPTION_ON => keys.decrypt(&body).ok(),
+            _ => classic.decrypt(&body).ok(),
         }
     }
 
@@ -311,9 +311,7 @@ impl Wire {
         match &mut self.mode {
             Mode::Plain => write_frame(&mut self.outbound, kind, body).map_err(LinkError::TooLong),
             Mode::Classic(classic) => {
-                let mut sealed = Vec::new();
-                classic.encrypt(body, &mut sealed);
-                write_frame(&mut self.outbound, kind, &sealed).map_err(LinkError::TooLong)
+                write_frame(&mut self.outbound, kind, &classic.encrypt(body)).map_err(LinkError::TooLong)
             }
             Mode::Secure(channel) => {
                 let mut packet = Vec::new();

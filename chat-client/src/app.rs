@@ -1,0 +1,353 @@
+//! The client's behaviour as a pure state machine: events in, effects out.
+//!
+//! `command` reads lines, `input` obeys them, `network` follows the server, `requests` knows what is unanswered. Sockets,
+//! the clock, the terminal and the pipe are with whoever drives this: `driver` today, other screens tomorrow.
+//!
+//! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
+
+mod backoff;
+pub mod command;
+mod input;
+mod network;
+mod requests;
+mod session;
+mod words;
+
+use std::time::{Duration, Instant};
+
+use chat_core::known_servers::ServerAddress;
+use chat_core::packet::PacketType;
+use chat_core::secret::Secret;
+
+use self::backoff::Backoff;
+use self::command::Account;
+use self::session::{Resume, Session};
+use crate::link::{Encryption, Incoming, LinkError, Peer, Protection, Switch};
+
+pub use self::words::error_chain;
+
+/// How many requests a program in a pipe may have unanswered at a server of ours. An original server loses packets that
+/// the network splits, so there it is one.
+const PIPELINED: usize = 64;
+/// How long leaving may take once DISCONNECT is sent; a server that throttles logins answers late.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long leaving may take for somebody who pressed Ctrl-C.
+const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(2);
+/// A program in a pipe gives up after so many attempts to reconnect in a row, some four minutes.
+const MAX_ATTEMPTS_IN_PIPE: u32 = 12;
+
+/// How the client is used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A person sits at a terminal and can be asked.
+    pub interactive: bool,
+    /// Reconnect when the connection is lost.
+    pub reconnect: bool,
+    /// Send passwords over connections without encryption, without asking.
+    pub allow_plain_passwords: bool,
+    /// How to encrypt.
+    pub encryption: Encryption,
+    /// The time zone of `/date` and `/time`.
+    pub zone: String,
+    /// Where `/connect` without an argument leads at first.
+    pub address: ServerAddress,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The program starts, and connects at once if it was told to.
+    Start {
+        /// Whether to connect.
+        connect: bool,
+    },
+    /// A line was typed or read, without its line end.
+    Line(String),
+    /// Something was read that cannot be a line, for this reason.
+    BadLine(String),
+    /// The question was answered; `None` if the person does not want to.
+    Answer(Option<Secret>),
+    /// There is no more input.
+    EndOfInput,
+    /// The person wants to stop (Ctrl-C).
+    Interrupt,
+    /// The system wants the program to end.
+    Terminate,
+    /// The connection is there.
+    Opened {
+        /// What kind of server it is.
+        peer: Peer,
+        /// How the connection is protected.
+        protection: Protection,
+        /// The server's reply to CONNECT.
+        greeting: String,
+    },
+    /// The connection cannot be made.
+    OpenFailed(LinkError),
+    /// Something came from the server.
+    Incoming(Incoming),
+    /// The last [`Effect::Send`] or [`Effect::Switch`] was not possible; the connection goes on.
+    NotSent(LinkError),
+    /// The connection is gone.
+    Lost(LinkError),
+    /// The time of [`App::deadline`] has come.
+    Deadline,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Show something.
+    Show(Show),
+    /// Open a connection; answered by [`Event::Opened`] or [`Event::OpenFailed`].
+    Open {
+        /// Where.
+        address: ServerAddress,
+        /// How.
+        encryption: Encryption,
+    },
+    /// Send a packet.
+    Send {
+        /// Its type.
+        kind: PacketType,
+        /// Its text.
+        text: String,
+    },
+    /// Send a packet with a name and a password.
+    SendCredentials {
+        /// REGISTER or LOGIN.
+        kind: PacketType,
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// Ask the server to switch encryption.
+    Switch(Switch),
+    /// Close the connection, or stop opening it.
+    Close,
+    /// Ask the person; answered by [`Event::Answer`].
+    Ask(Question),
+    /// End the program.
+    Quit(Exit),
+}
+
+/// Something to show. Texts of peers are in it as they came: whoever shows them makes them safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// A text of the server, as the original shows it.
+    Text {
+        /// The type it came with.
+        kind: PacketType,
+        /// The text.
+        text: String,
+    },
+    /// Who is in the room.
+    Users {
+        /// The names.
+        names: Vec<String>,
+        /// The person asked; otherwise the list changed by itself.
+        asked: bool,
+    },
+    /// The answer to `/help`.
+    Help(String),
+    /// A remark of the program.
+    Note(String),
+    /// Something went wrong.
+    Error(String),
+    /// What can be done about it.
+    Hint(String),
+}
+
+/// A question to the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What to show before the cursor.
+    pub prompt: String,
+    /// The answer is not to be seen or remembered.
+    pub hidden: bool,
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All that was asked for was done.
+    Done,
+    /// Something was not.
+    Failed,
+    /// The person stopped it.
+    Interrupted,
+}
+
+/// Which of the two requests with a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AccountRequest {
+    Register,
+    Login,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+enum Asked {
+    /// How to connect to an original server.
+    Original,
+    /// Whether to use classic encryption in mid-connection.
+    Classic,
+    /// Whether to send a password without encryption.
+    PlainPassword(AccountRequest, Account),
+    /// The password; a new one is asked for twice.
+    Password { request: AccountRequest, user: String, first: Option<Secret> },
+}
+
+/// Where the client is between having no connection and leaving one.
+#[derive(Debug)]
+enum Phase {
+    /// No connection.
+    Idle,
+    /// Connecting, to restore a lost connection or not.
+    Opening(Option<Resume>),
+    /// Connected.
+    Open(Session),
+    /// The connection was lost; waiting for the next attempt.
+    Waiting { resume: Resume, until: Instant },
+    /// DISCONNECT is sent; the program ends afterwards or goes on without a connection.
+    Leaving { session: Session, by: Instant, then: Option<Exit> },
+}
+
+/// The client.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    address: ServerAddress,
+    phase: Phase,
+    asked: Option<Asked>,
+    backoff: Backoff,
+    /// Something asked for was not done.
+    failed: bool,
+    /// Ctrl-C was pressed, and nothing was typed since.
+    interrupted: bool,
+    effects: Vec<Effect>,
+}
+
+impl App {
+    /// Makes a client without a connection. `seed` spreads the waits of many clients; any number will do.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            address: config.address.clone(),
+            config,
+            phase: Phase::Idle,
+            asked: None,
+            backoff: Backoff::new(seed),
+            failed: false,
+            interrupted: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes an event and returns what is to be done, in order.
+    pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Start { connect: true } => self.open(self.config.encryption, None),
+            Event::Start { connect: false } => self.welcome(),
+            Event::Line(line) => self.obey(now, &line),
+            Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
+            Event::Answer(answer) => self.answered(now, answer),
+            Event::EndOfInput => self.leave(now, self.exit()),
+            Event::Interrupt => self.interrupt(now),
+            Event::Terminate => self.stop(now),
+            Event::Opened { peer, protection, greeting } => self.opened(now, peer, protection, greeting),
+            Event::OpenFailed(error) => self.open_failed(now, &error),
+            Event::Incoming(incoming) => self.incoming(now, incoming),
+            Event::NotSent(error) => self.not_sent(&error),
+            Event::Lost(error) => self.lost(now, &error),
+            Event::Deadline => self.deadline_passed(now),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Tells whether the next line may be read: never while a question is open or the connection is being made, and in a
+    /// pipe not before enough of what was sent is answered.
+    #[must_use]
+    pub fn wants_line(&self) -> bool {
+        if self.asked.is_some() {
+            return false;
+        }
+        match &self.phase {
+            Phase::Idle => true,
+            Phase::Open(session) if session.switching => false,
+            Phase::Open(session) => self.config.interactive || session.requests.len() < self.window(session),
+            // Who types while the connection is being restored is told so.
+            Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.config.interactive,
+            Phase::Opening(None) | Phase::Leaving { .. } => false,
+        }
+    }
+
+    /// Returns when [`Event::Deadline`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Idle | Phase::Opening(_) => None,
+            Phase::Open(session) => session.requests.deadline(),
+            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Leaving { by, .. } => Some(*by),
+        }
+    }
+
+    fn window(&self, session: &Session) -> usize {
+        match session.peer {
+            Peer::Ours(_) => PIPELINED,
+            Peer::Original => 1,
+        }
+    }
+
+    /// Says how to end if nothing else goes wrong. A person has seen what went wrong; a program reads the status.
+    fn exit(&self) -> Exit {
+        if self.failed && !self.config.interactive { Exit::Failed } else { Exit::Done }
+    }
+
+    fn welcome(&mut self) {
+        self.note("welcome to the chat: no server yet");
+        self.note("/connect host port connects, /help explains the rest, /exit leaves");
+    }
+
+    fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn show(&mut self, show: Show) {
+        self.emit(Effect::Show(show));
+    }
+
+    fn note(&mut self, text: impl Into<String>) {
+        self.show(Show::Note(text.into()));
+    }
+
+    fn hint(&mut self, text: impl Into<String>) {
+        self.show(Show::Hint(text.into()));
+    }
+
+    /// Shows an error and remembers that something failed.
+    fn fail(&mut self, text: impl Into<String>) {
+        self.failed = true;
+        self.show(Show::Error(text.into()));
+    }
+
+    fn fail_with(&mut self, error: &LinkError) {
+        self.fail(error_chain(error));
+        for hint in error.hints() {
+            self.hint(hint);
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, prompt: impl Into<String>, hidden: bool) {
+        self.asked = Some(asked);
+        self.emit(Effect::Ask(Question { prompt: prompt.into(), hidden }));
+    }
+
+    fn open(&mut self, encryption: Encryption, resume: Option<Resume>) {
+        let address = self.address.clone();
+        self.phase = Phase::Opening(resume);
+        self.emit(Effect::Open { address, encryption });
+    }
+}

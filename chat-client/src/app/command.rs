@@ -1,0 +1,476 @@
+//! The slash commands: one table that reads them, suggests them and writes `/help`.
+//!
+//! What a command does is `input`'s; here is only what a line means.
+
+use chat_core::known_servers::ServerAddress;
+use chat_core::secret::Secret;
+
+use crate::DEFAULT_PORT;
+
+/// What a line asks for.
+#[derive(Clone, Debug)]
+pub enum Line {
+    /// A message to everyone, without its line end.
+    Message(String),
+    /// A command.
+    Command(Command),
+}
+
+/// A command with its arguments.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Connects; to the last server again if none is named.
+    Connect(Option<ServerAddress>),
+    /// Leaves the server.
+    Disconnect,
+    /// Switches encryption; without an argument, says how the connection is encrypted.
+    Encryption(Option<EncryptionChoice>),
+    /// Enters the room.
+    Join,
+    /// Leaves the room.
+    Leave,
+    /// Makes an account.
+    Register(Account),
+    /// Logs in.
+    Login(Account),
+    /// Logs out.
+    Logout,
+    /// Asks who one is.
+    WhoAmI,
+    /// Asks for the date, in the local time zone if none is named.
+    Date(Option<String>),
+    /// Asks for the time, in the local time zone if none is named.
+    Time(Option<String>),
+    /// Shows who is in the room.
+    Users,
+    /// Explains all commands or one.
+    Help(Option<String>),
+    /// Leaves the server and the program.
+    Exit,
+}
+
+/// How `/encryption` is to switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncryptionChoice {
+    /// The best the server knows.
+    On,
+    /// Modern encryption.
+    Noise,
+    /// The original's cipher.
+    Classic,
+    /// None.
+    Off,
+}
+
+/// A user name and, unless it is still to be asked for, a password.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The name; no white space and no `:`.
+    pub user: String,
+    /// The password: the rest of the line, spaces included.
+    pub password: Option<Secret>,
+}
+
+/// A line that begins with a slash and is no command as it stands. Such lines are never sent as messages.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// There is no such command.
+    #[error("there is no command {name}{}", suggestion.map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    Unknown {
+        /// What was typed.
+        name: String,
+        /// The command that looks most like it.
+        suggestion: Option<&'static str>,
+    },
+    /// The arguments do not fit.
+    #[error("usage: {name} {arguments}")]
+    Usage {
+        /// The command.
+        name: &'static str,
+        /// The arguments it takes.
+        arguments: &'static str,
+    },
+    /// The user name has a `:`, at which the server would split it.
+    #[error("a user name cannot contain ':'")]
+    Colon,
+}
+
+/// One row of the table.
+struct Row {
+    name: &'static str,
+    arguments: &'static str,
+    help: &'static str,
+    read: fn(&str) -> Option<Command>,
+}
+
+const TABLE: [Row; 14] = [
+    Row {
+        name: "/connect",
+        arguments: "[host [port]]",
+        help: "connect to a server; without a host to the last one, or to this machine",
+        read: |rest| Some(Command::Connect(read_address(rest)?)),
+    },
+    Row {
+        name: "/disconnect",
+        arguments: "",
+        help: "leave the server",
+        read: |rest| alone(rest, Command::Disconnect),
+    },
+    Row {
+        name: "/encryption",
+        arguments: "[on|off|noise|classic]",
+        help: "switch encryption, or say how the connection is encrypted; 'on' is the best the server knows, 'classic' the original's cipher, which protects nothing",
+        read: |rest| Some(Command::Encryption(read_encryption(rest)?)),
+    },
+    Row {
+        name: "/join",
+        arguments: "",
+        help: "enter the chat room: be on the user list",
+        read: |rest| alone(rest, Command::Join),
+    },
+    Row {
+        name: "/leave",
+        arguments: "",
+        help: "leave the chat room, and log out",
+        read: |rest| alone(rest, Command::Leave),
+    },
+    Row {
+        name: "/register",
+        arguments: "user [password]",
+        help: "make an account; without a password it is asked for, hidden",
+        read: |rest| Some(Command::Register(read_account(rest)?)),
+    },
+    Row {
+        name: "/login",
+        arguments: "user [password]",
+        help: "log in; without a password it is asked for, hidden",
+        read: |rest| Some(Command::Login(read_account(rest)?)),
+    },
+    Row { name: "/logout", arguments: "", help: "log out", read: |rest| alone(rest, Command::Logout) },
+    Row {
+        name: "/whoami",
+        arguments: "",
+        help: "show what the server knows of this connection",
+        read: |rest| alone(rest, Command::WhoAmI),
+    },
+    Row {
+        name: "/date",
+        arguments: "[zone]",
+        help: "ask for the date, here or in a time zone such as Europe/Paris",
+        read: |rest| Some(Command::Date(read_word(rest)?)),
+    },
+    Row {
+        name: "/time",
+        arguments: "[zone]",
+        help: "ask for the time, here or in a time zone",
+        read: |rest| Some(Command::Time(read_word(rest)?)),
+    },
+    Row {
+        name: "/users",
+        arguments: "",
+        help: "show who is in the chat room",
+        read: |rest| alone(rest, Command::Users),
+    },
+    Row {
+        name: "/help",
+        arguments: "[command]",
+        help: "explain all commands, or one",
+        read: |rest| Some(Command::Help(read_word(rest)?)),
+    },
+    Row {
+        name: "/exit",
+        arguments: "",
+        help: "leave the server and the program once everything sent is answered",
+        read: |rest| alone(rest, Command::Exit),
+    },
+];
+
+/// What other chat programs call some of these.
+const ELSEWHERE: [(&str, &str); 4] =
+    [("/quit", "/exit"), ("/names", "/users"), ("/who", "/users"), ("/part", "/leave")];
+
+/// Reads a line, without its line end. `//` at the start sends a message that begins with a slash.
+///
+/// # Errors
+///
+/// [`CommandError`].
+pub fn read(line: &str) -> Result<Line, CommandError> {
+    if let Some(rest) = line.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+        return Ok(Line::Message(rest.to_owned()));
+    }
+    if !line.starts_with('/') {
+        return Ok(Line::Message(line.to_owned()));
+    }
+    let (name, rest) = split_word(line);
+    let row = find(name)
+        .ok_or_else(|| CommandError::Unknown { name: name.to_owned(), suggestion: suggest(name) })?;
+    match (row.read)(rest) {
+        Some(Command::Register(account) | Command::Login(account)) if account.user.contains(':') => {
+            Err(CommandError::Colon)
+        }
+        Some(command) => Ok(Line::Command(command)),
+        None => Err(CommandError::Usage { name: row.name, arguments: row.arguments }),
+    }
+}
+
+/// Writes the help for all commands, or for one; `None` if there is no such command.
+#[must_use]
+pub fn help(name: Option<&str>) -> Option<String> {
+    let Some(name) = name else {
+        let mut lines: Vec<_> = TABLE.iter().map(Row::explain).collect();
+        lines.push(explain("anything else", "is a message; // sends one that begins with a slash"));
+        return Some(lines.concat());
+    };
+    let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+    find(&name).map(Row::explain)
+}
+
+/// Goes through the names of all commands.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
+/// Returns where in a line a password begins, in bytes; such lines are kept out of histories and off screens. Also finds
+/// the password behind a mistyped `/login` or `/register`.
+#[must_use]
+pub fn password_start(line: &str) -> Option<usize> {
+    let (name, rest) = split_word(line);
+    let takes_password = |name| matches!(name, "/login" | "/register");
+    if !takes_password(name) && !suggest(name).is_some_and(takes_password) {
+        return None;
+    }
+    let (_, password) = split_word(rest);
+    // Slices of one line: the end is where the password ends, whatever white space stands before it.
+    (!password.is_empty()).then_some(line.len() - password.len())
+}
+
+impl Row {
+    fn explain(&self) -> String {
+        let usage = format!("{} {}", self.name, self.arguments);
+        explain(usage.trim_end(), self.help)
+    }
+}
+
+fn explain(usage: &str, help: &str) -> String {
+    format!("{usage:<36} {help}\n")
+}
+
+fn find(name: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.name == name)
+}
+
+/// Returns the command nearest to what was typed, if it is near enough to be meant.
+fn suggest(typed: &str) -> Option<&'static str> {
+    if !typed.starts_with('/') || typed.len() < 3 {
+        return None;
+    }
+    let typed = typed.to_lowercase();
+    let nearest = names().map(|name| (distance(&typed, name), name)).min()?;
+    let allowed = if typed.len() < 6 { 1 } else { 2 };
+    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == typed) {
+        return Some(ours);
+    }
+    let mut begun = names().filter(|name| name.starts_with(&typed));
+    match (begun.next(), begun.next()) {
+        (Some(only), None) => Some(only),
+        _ => (nearest.0 <= allowed).then_some(nearest.1),
+    }
+}
+
+/// Counts the letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut previous = None;
+    for (i, a) in from.chars().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &b) in to.iter().enumerate() {
+            let at = |cells: &[usize], j: usize| cells.get(j).copied().unwrap_or(usize::MAX - 1);
+            let mut cost =
+                (at(&last, j) + usize::from(a != b)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped = j > 0 && to.get(j - 1) == Some(&a) && previous == Some(b);
+            if swapped {
+                cost = cost.min(at(&before_last, j - 1) + 1);
+            }
+            row.push(cost);
+        }
+        before_last = std::mem::replace(&mut last, row);
+        previous = Some(a);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+/// Splits a line after its first word; white space between the two belongs to neither.
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim_start()),
+        None => (text, ""),
+    }
+}
+
+fn alone(rest: &str, command: Command) -> Option<Command> {
+    rest.is_empty().then_some(command)
+}
+
+fn read_word(rest: &str) -> Option<Option<String>> {
+    match split_word(rest) {
+        ("", _) => Some(None),
+        (word, "") => Some(Some(word.to_owned())),
+        _ => None,
+    }
+}
+
+fn read_address(rest: &str) -> Option<Option<ServerAddress>> {
+    let (host, rest) = split_word(rest);
+    let (port, rest) = split_word(rest);
+    if host.is_empty() {
+        return Some(None);
+    }
+    let port = if port.is_empty() { DEFAULT_PORT } else { port.parse().ok().filter(|port| *port > 0)? };
+    rest.is_empty().then(|| Some(ServerAddress::new(host, port)))
+}
+
+fn read_encryption(rest: &str) -> Option<Option<EncryptionChoice>> {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(Some(match words.as_slice() {
+        [] => return Some(None),
+        ["on"] => EncryptionChoice::On,
+        ["noise"] | ["on", "noise"] => EncryptionChoice::Noise,
+        ["classic"] | ["on", "classic"] => EncryptionChoice::Classic,
+        ["off"] => EncryptionChoice::Off,
+        _ => return None,
+    }))
+}
+
+fn read_account(rest: &str) -> Option<Account> {
+    let (user, password) = split_word(rest);
+    let password = (!password.is_empty()).then(|| Secret::new(password));
+    (!user.is_empty()).then(|| Account { user: user.to_owned(), password })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Shows what a line means, with the password, so that a table can list it.
+    fn meaning(line: &str) -> String {
+        match read(line) {
+            Ok(Line::Message(text)) => format!("message {text:?}"),
+            Ok(Line::Command(Command::Register(account) | Command::Login(account))) => {
+                format!("{} / {:?}", account.user, account.password.as_ref().map(Secret::expose))
+            }
+            Ok(Line::Command(command)) => format!("{command:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn lines_mean_what_they_say() {
+        for (line, expected) in [
+            ("hello", "message \"hello\""),
+            ("", "message \"\""),
+            (" /join", "message \" /join\""),
+            ("//join us", "message \"/join us\""),
+            ("///", "message \"//\""),
+            ("/join", "Join"),
+            ("/join\t", "Join"),
+            ("/exit ", "Exit"),
+            ("/date Europe/Paris", "Date(Some(\"Europe/Paris\"))"),
+            ("/time", "Time(None)"),
+            ("/help connect", "Help(Some(\"connect\"))"),
+            ("/encryption", "Encryption(None)"),
+            ("/encryption on", "Encryption(Some(On))"),
+            ("/encryption on classic", "Encryption(Some(Classic))"),
+            ("/encryption noise", "Encryption(Some(Noise))"),
+            ("/encryption\toff", "Encryption(Some(Off))"),
+            ("/connect", "Connect(None)"),
+            ("/login alice s3cr:et", "alice / Some(\"s3cr:et\")"),
+            ("/login alice  two  words ", "alice / Some(\"two  words \")"),
+            ("/register alice", "alice / None"),
+        ] {
+            assert_eq!(meaning(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_port_or_get_the_usual_one() {
+        let check = |line: &str, expected: &str| {
+            let Ok(Line::Command(Command::Connect(Some(address)))) = read(line) else { panic!("{line}") };
+            assert_eq!(address.to_string(), expected);
+        };
+        check("/connect 127.0.0.1", "127.0.0.1:12345");
+        check("/connect Chat.Example 4000", "chat.example:4000");
+        check("/connect ::1 4000", "[::1]:4000");
+        check("/connect [::1]", "[::1]:12345");
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_with_help() {
+        for (line, expected) in [
+            ("/jion", "there is no command /jion; did you mean /join?"),
+            ("/JOIN", "there is no command /JOIN; did you mean /join?"),
+            ("/conect host 1", "there is no command /conect; did you mean /connect?"),
+            ("/disc", "there is no command /disc; did you mean /disconnect?"),
+            ("/quit", "there is no command /quit; did you mean /exit?"),
+            ("/teleport", "there is no command /teleport"),
+            ("/usr/bin/env", "there is no command /usr/bin/env"),
+            ("/", "there is no command /"),
+            ("/join now", "usage: /join "),
+            ("/connect host port", "usage: /connect [host [port]]"),
+            ("/connect host 0", "usage: /connect [host [port]]"),
+            ("/connect host 1 2", "usage: /connect [host [port]]"),
+            ("/encryption maybe", "usage: /encryption [on|off|noise|classic]"),
+            ("/login", "usage: /login user [password]"),
+            ("/login a:b c", "a user name cannot contain ':'"),
+        ] {
+            assert_eq!(meaning(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_found_also_behind_typing_errors() {
+        for (line, expected) in [
+            ("/login alice secret", Some("secret")),
+            ("/register  alice\t two words", Some("two words")),
+            ("/lgoin alice secret", Some("secret")),
+            ("/Login alice secret", Some("secret")),
+            ("/regster alice secret", Some("secret")),
+            ("/login alice", None),
+            ("/login alice ", None),
+            ("/date alice secret", None),
+            ("login alice secret", None),
+        ] {
+            assert_eq!(password_start(line).map(|start| &line[start..]), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_the_table() {
+        insta::assert_snapshot!(help(None).unwrap());
+        assert_eq!(help(Some("join")), help(Some("/join")));
+        assert_eq!(help(Some("/jion")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_with_a_slash_is_a_command_or_refused(line in "/[^/].*") {
+            prop_assert!(!matches!(read(&line), Ok(Line::Message(_))));
+        }
+
+        #[test]
+        fn every_other_line_is_sent_as_it_is(line in "([^/].*)?") {
+            prop_assert!(matches!(read(&line), Ok(Line::Message(text)) if text == line));
+        }
+
+        #[test]
+        fn distance_is_symmetric_and_zero_for_the_same(a in "[a-e]{0,6}", b in "[a-e]{0,6}") {
+            prop_assert_eq!(distance(&a, &b), distance(&b, &a));
+            prop_assert_eq!(distance(&a, &a), 0);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! What the person or the pipe wants: lines, commands, answers to questions.
+
+use std::time::Instant;
+
+use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN};
+use chat_core::known_servers::ServerAddress;
+use chat_core::packet::PacketType;
+use chat_core::secret::Secret;
+
+use super::command::{self, Account, Command, EncryptionChoice, Line};
+use super::requests::Request;
+use super::session::Session;
+use super::{
+    AccountRequest, App, Asked, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE, Phase, Show, words,
+};
+use crate::link::{Encryption, Peer, Protection, Switch};
+
+/// The longest message, in bytes; a server may allow less.
+const MAX_MESSAGE_BYTES: usize = MAX_PACKET_LEN - HEADER_LEN - "\n".len();
+
+impl App {
+    pub(super) fn obey(&mut self, now: Instant, line: &str) {
+        self.interrupted = false;
+        match command::read(line) {
+            // Return on an empty line is a habit of people; a program that sends one means it.
+            Ok(Line::Message(text)) if text.is_empty() && self.config.interactive => {}
+            Ok(Line::Message(text)) => self.say(now, &text),
+            Ok(Line::Command(command)) => self.run(now, command),
+            Err(error) => {
+                self.fail(error.to_string());
+                self.hint("/help lists the commands; // sends a line that begins with a slash");
+            }
+        }
+    }
+
+    fn run(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Connect(address) => self.connect(address),
+            Command::Disconnect => self.disconnect(now),
+            Command::Encryption(None) => self.show_encryption(),
+            Command::Encryption(Some(choice)) => self.encrypt(choice),
+            Command::Join => self.request(now, PacketType::JOIN, String::new(), Request::Join),
+            Command::Leave => self.request(now, PacketType::LEAVE, String::new(), Request::Leave),
+            Command::Register(account) => self.identify(now, AccountRequest::Register, account),
+            Command::Login(account) => self.identify(now, AccountRequest::Login, account),
+            Command::Logout => self.log_out(now),
+            Command::WhoAmI => self.request(now, PacketType::WHOAMI, String::new(), Request::WhoAmI),
+            Command::Date(zone) => {
+                let zone = zone.unwrap_or_else(|| self.config.zone.clone());
+                self.request(now, PacketType::DATE, zone, Request::Date);
+            }
+            Command::Time(zone) => {
+                let zone = zone.unwrap_or_else(|| self.config.zone.clone());
+                self.request(now, PacketType::TIME, zone, Request::Time);
+            }
+            Command::Users => self.list_users(now),
+            Command::Help(name) => match command::help(name.as_deref()) {
+                Some(text) => self.show(Show::Help(text)),
+                None => self.fail(format!("there is no command {}", name.unwrap_or_default())),
+            },
+            Command::Exit => self.leave(now, self.exit()),
+        }
+    }
+
+    /// Returns the open connection; says so if there is none.
+    fn session(&mut self) -> Option<&mut Session> {
+        match self.phase {
+            Phase::Open(_) => {}
+            Phase::Opening(Some(_)) | Phase::Waiting { .. } => {
+                self.fail("not sent: the connection is being restored");
+            }
+            Phase::Idle | Phase::Opening(None) | Phase::Leaving { .. } => {
+                self.fail("not connected");
+                self.hint("/connect host port connects to a server");
+            }
+        }
+        match &mut self.phase {
+            Phase::Open(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
+        let Some(session) = self.session() else { return };
+        session.requests.add(request, now, session.patience());
+        self.emit(Effect::Send { kind, text });
+    }
+
+    fn say(&mut self, now: Instant, text: &str) {
+        if text.len() > MAX_MESSAGE_BYTES {
+            self.fail(format!("not sent: a message has at most {MAX_MESSAGE_BYTES} bytes"));
+            return;
+        }
+        // The original's input box ends every message with a line feed, and old clients show it as it comes.
+        self.request(now, PacketType::MESSAGE, format!("{text}\n"), Request::Message);
+    }
+
+    fn connect(&mut self, address: Option<ServerAddress>) {
+        match self.phase {
+            Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None) => {
+                self.fail(format!("already connected to {}", self.address));
+                self.hint("/disconnect first");
+                return;
+            }
+            Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.emit(Effect::Close),
+            Phase::Idle => {}
+        }
+        self.address = address.unwrap_or_else(|| self.address.clone());
+        self.backoff.reset();
+        self.open(self.config.encryption, None);
+    }
+
+    fn disconnect(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Opening(_) | Phase::Waiting { .. } => {
+                self.emit(Effect::Close);
+                self.phase = Phase::Idle;
+                self.note("no longer trying to connect");
+            }
+            Phase::Idle | Phase::Leaving { .. } => self.fail("not connected"),
+            Phase::Open(_) => self.start_leaving(now, None),
+        }
+    }
+
+    /// Leaves the server, if there is one, and the program.
+    pub(super) fn leave(&mut self, now: Instant, exit: Exit) {
+        match &mut self.phase {
+            Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => self.emit(Effect::Quit(exit)),
+            Phase::Open(_) => self.start_leaving(now, Some(exit)),
+            Phase::Leaving { then, .. } => *then = Some(exit),
+        }
+    }
+
+    /// Says goodbye. The server answers requests in order, so its goodbye comes after every other answer.
+    fn start_leaving(&mut self, now: Instant, then: Option<Exit>) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Open(session) => {
+                self.phase = Phase::Leaving { session, by: now + LEAVE_PATIENCE, then };
+                self.emit(Effect::Send { kind: PacketType::DISCONNECT, text: String::new() });
+            }
+            other => self.phase = other,
+        }
+    }
+
+    pub(super) fn interrupt(&mut self, now: Instant) {
+        let again = std::mem::replace(&mut self.interrupted, true);
+        if self.asked.take().is_some() {
+            self.note("cancelled");
+            return;
+        }
+        match &self.phase {
+            Phase::Opening(None) if self.config.interactive => {
+                self.emit(Effect::Close);
+                self.phase = Phase::Idle;
+                self.note("stopped connecting");
+            }
+            _ if self.config.interactive && !again => self.note("Ctrl-C again leaves, and so does /exit"),
+            Phase::Leaving { .. } => self.emit(Effect::Quit(Exit::Interrupted)),
+            _ => self.stop(now),
+        }
+    }
+
+    /// Leaves without much waiting.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.leave(now, Exit::Interrupted);
+        if let Phase::Leaving { by, .. } = &mut self.phase {
+            *by = now + INTERRUPTED_PATIENCE;
+        }
+    }
+
+    fn show_encryption(&mut self) {
+        if let Some(session) = self.session() {
+            let text = words::describe(&session.protection);
+            self.note(text);
+        }
+    }
+
+    fn encrypt(&mut self, choice: EncryptionChoice) {
+        let Some(session) = self.session() else { return };
+        let original = session.peer == Peer::Original;
+        match (choice, session.protection) {
+            (EncryptionChoice::Off, Protection::Plain) => self.note("encryption is off already"),
+            (EncryptionChoice::Off, _) => self.switch(Switch::Off),
+            (EncryptionChoice::On | EncryptionChoice::Noise, Protection::Noise { .. }) => {
+                self.show_encryption();
+            }
+            (EncryptionChoice::Classic, Protection::Noise { .. })
+            | (EncryptionChoice::Noise, Protection::Classic) => {
+                self.fail("another encryption is on");
+                self.hint("/encryption off first");
+            }
+            (EncryptionChoice::On, Protection::Classic) if !original => {
+                self.fail("classic encryption is on, and this server knows better");
+                self.hint("/encryption off, then /encryption on");
+            }
+            (EncryptionChoice::On | EncryptionChoice::Noise, Protection::Plain) if !original => {
+                self.switch(Switch::Noise);
+            }
+            (EncryptionChoice::On, Protection::Plain) if self.config.interactive => {
+                self.note(
+                    "an original server knows only its own cipher, which anybody who listens can break",
+                );
+                self.ask(Asked::Classic, "turn classic encryption on? [y/N] ", false);
+            }
+            (EncryptionChoice::On | EncryptionChoice::Noise, Protection::Plain) => {
+                self.fail("an original server cannot encrypt in a way that protects anything");
+                self.hint("/encryption classic uses its own cipher, which anybody who listens can break");
+            }
+            (EncryptionChoice::On | EncryptionChoice::Classic, _) => self.switch(Switch::Classic),
+        }
+    }
+
+    fn switch(&mut self, to: Switch) {
+        if let Phase::Open(session) = &mut self.phase {
+            session.switching = true;
+            self.emit(Effect::Switch(to));
+        }
+    }
+
+    fn log_out(&mut self, now: Instant) {
+        let Some(session) = self.session() else { return };
+        let user =
+            session.requests.newest_login().or(session.me.login.as_ref().map(|(user, _)| user.as_str()));
+        match user.map(str::to_owned) {
+            Some(user) => self.request(now, PacketType::LOGOUT, String::new(), Request::Logout { user }),
+            // The server says nothing to somebody who is not logged in.
+            None => self.fail("not logged in"),
+        }
+    }
+
+    fn list_users(&mut self, now: Instant) {
+        if let Some(session) = self.session() {
+            session.requests.add(Request::ShowUsers, now, session.patience());
+            self.show_users_if_due();
+        }
+    }
+
+    /// Shows the user list if it was asked for and nothing that was asked before is unanswered.
+    pub(super) fn show_users_if_due(&mut self) {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
+        let mut lists = Vec::new();
+        while session.requests.take_show_users() {
+            lists.push(session.users.clone());
+        }
+        for names in lists {
+            self.show(Show::Users { names, asked: true });
+        }
+    }
+
+    /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
+    fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
+        let Some(session) = self.session() else { return };
+        if session.switching {
+            self.fail("not sent: encryption is being switched; try again in a moment");
+            return;
+        }
+        let plain = session.protection == Protection::Plain;
+        if plain && !self.config.allow_plain_passwords {
+            if !self.config.interactive {
+                self.fail("not sent: a password over a connection without encryption");
+                self.hint("--allow-plain-passwords sends it; anybody on the way can read it");
+                return;
+            }
+            self.note("this connection is not encrypted: anybody on the way could read the password");
+            self.ask(Asked::PlainPassword(request, account), "send it anyway? [y/N] ", false);
+            return;
+        }
+        self.send_account(now, request, account);
+    }
+
+    fn send_account(&mut self, now: Instant, request: AccountRequest, account: Account) {
+        let Account { user, password } = account;
+        match password {
+            Some(password) => self.send_credentials(now, request, user, password),
+            None if self.config.interactive => {
+                let prompt = format!("password of {user}: ");
+                self.ask(Asked::Password { request, user, first: None }, prompt, true);
+            }
+            None => self.fail("a password is needed: it is the rest of the line, spaces included"),
+        }
+    }
+
+    pub(super) fn send_credentials(
+        &mut self,
+        now: Instant,
+        request: AccountRequest,
+        user: String,
+        password: Secret,
+    ) {
+        let Some(session) = self.session() else { return };
+        let (kind, waiting) = match request {
+            AccountRequest::Register => (PacketType::REGISTER, Request::Register { user: user.clone() }),
+            AccountRequest::Login => {
+                (PacketType::LOGIN, Request::Login { user: user.clone(), password: password.clone() })
+            }
+        };
+        session.requests.add(waiting, now, session.patience());
+        self.emit(Effect::SendCredentials { kind, user, password });
+    }
+
+    pub(super) fn answered(&mut self, now: Instant, answer: Option<Secret>) {
+        self.interrupted = false;
+        let Some(asked) = self.asked.take() else { return };
+        let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
+            self.note("cancelled");
+            return;
+        };
+        let yes = matches!(answer.expose().trim(), "y" | "Y" | "yes");
+        match asked {
+            Asked::Original => match answer.expose().trim() {
+                "c" | "classic" => self.open(Encryption::Classic, None),
+                "o" | "off" => self.open(Encryption::Off, None),
+                _ => self.note("not connected"),
+            },
+            Asked::Classic if yes => self.switch(Switch::Classic),
+            Asked::PlainPassword(request, account) if yes => self.send_account(now, request, account),
+            Asked::Classic | Asked::PlainPassword(..) => self.note("not sent"),
+            Asked::Password { request: AccountRequest::Register, user, first: None } => {
+                let asked = Asked::Password { request: AccountRequest::Register, user, first: Some(answer) };
+                self.ask(asked, "the same again: ", true);
+            }
+            Asked::Password { first: Some(first), .. } if first.expose() != answer.expose() => {
+                self.fail("not sent: the two passwords differ");
+            }
+            Asked::Password { request, user, .. } => self.send_credentials(now, request, user, answer),
+        }
+    }
+}

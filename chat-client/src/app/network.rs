@@ -1,0 +1,270 @@
+//! What the server and the network do: openings, packets, losses.
+
+use std::time::Instant;
+
+use chat_core::notice::{Notice, NoticeCode};
+use chat_core::packet::PacketType;
+use chat_core::text;
+
+use super::requests::{Request, Settled};
+use super::session::{Resume, Session};
+use super::{
+    AccountRequest, App, Asked, Effect, Exit, MAX_ATTEMPTS_IN_PIPE, Phase, Show, error_chain, words,
+};
+use crate::link::{Encryption, Incoming, LinkError, Peer, Protection};
+use crate::replies::Reply;
+
+impl App {
+    pub(super) fn opened(&mut self, now: Instant, peer: Peer, protection: Protection, greeting: String) {
+        let session = Session::new(peer, protection, &greeting);
+        self.note(format!(
+            "connected to {}, {}; {}",
+            self.address,
+            words::describe_peer(&session.peer),
+            words::describe(&protection)
+        ));
+        let resume = match std::mem::replace(&mut self.phase, Phase::Open(session)) {
+            Phase::Opening(resume) => resume,
+            _ => None,
+        };
+        self.backoff.reset();
+        self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
+        if let Some(Resume { joined, login, .. }) = resume {
+            if let Some((user, password)) = login {
+                self.send_credentials(now, AccountRequest::Login, user, password);
+            }
+            if joined {
+                self.obey(now, "/join");
+            }
+        }
+    }
+
+    pub(super) fn open_failed(&mut self, now: Instant, error: &LinkError) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Opening(Some(resume)) if error.is_transient() => self.wait(now, resume, error),
+            Phase::Opening(None)
+                if matches!(error, LinkError::Original(_))
+                    && self.config.interactive
+                    && self.config.encryption == Encryption::Auto =>
+            {
+                self.note(error_chain(error));
+                self.note(
+                    "its own cipher (classic) can be broken by anybody who listens; off encrypts nothing",
+                );
+                self.ask(Asked::Original, "connect with classic, off, or not at all? [c/o/N] ", false);
+            }
+            _ => {
+                self.fail_with(error);
+                self.without_connection();
+            }
+        }
+    }
+
+    pub(super) fn lost(&mut self, now: Instant, error: &LinkError) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Leaving { mut session, then, .. } => {
+                // The original closes without a word now and then; what counts is whether everything was answered.
+                let unanswered = session.requests.give_up();
+                self.report_unanswered(&unanswered);
+                self.left(then);
+            }
+            Phase::Open(mut session) => {
+                let unanswered = session.requests.give_up();
+                self.report_unanswered(&unanswered);
+                if error.is_transient() && self.config.reconnect {
+                    self.wait(now, session.to_resume(), error);
+                } else {
+                    self.fail_with(error);
+                    self.without_connection();
+                }
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// Waits for the next attempt to restore a connection, or gives up.
+    fn wait(&mut self, now: Instant, resume: Resume, error: &LinkError) {
+        if !self.config.interactive && self.backoff.attempts() >= MAX_ATTEMPTS_IN_PIPE {
+            self.fail_with(error);
+            self.without_connection();
+            return;
+        }
+        let wait = self.backoff.next_wait();
+        self.note(format!("{}; reconnecting in {:.1} s", error_chain(error), wait.as_secs_f64()));
+        self.phase = Phase::Waiting { resume, until: now + wait };
+    }
+
+    /// Goes on without a connection: a person can type what to do, a program cannot.
+    fn without_connection(&mut self) {
+        if self.config.interactive {
+            self.note("not connected; /connect tries again");
+        } else {
+            self.emit(Effect::Quit(Exit::Failed));
+        }
+    }
+
+    /// The connection was left as intended.
+    fn left(&mut self, then: Option<Exit>) {
+        self.phase = Phase::Idle;
+        match then {
+            Some(Exit::Done) => self.emit(Effect::Quit(self.exit())),
+            Some(exit) => self.emit(Effect::Quit(exit)),
+            None => self.note("disconnected"),
+        }
+    }
+
+    pub(super) fn deadline_passed(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open(session) => {
+                let expired = session.requests.expire(now);
+                self.report_unanswered(&expired);
+                self.show_users_if_due();
+            }
+            Phase::Waiting { until, resume } if *until <= now => {
+                let resume = resume.clone();
+                self.open(resume.encryption, Some(resume));
+            }
+            Phase::Leaving { session, by, then } if *by <= now => {
+                let (unanswered, then) = (session.requests.give_up(), *then);
+                self.report_unanswered(&unanswered);
+                self.emit(Effect::Close);
+                if then != Some(Exit::Interrupted) {
+                    self.fail("the server did not say goodbye");
+                }
+                self.left(then);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn not_sent(&mut self, error: &LinkError) {
+        if let Phase::Open(session) = &mut self.phase {
+            if std::mem::take(&mut session.switching) {
+                // What failed is the switch: nothing was asked of the server.
+            } else {
+                session.requests.withdraw_newest();
+            }
+        }
+        self.fail_with(error);
+    }
+
+    pub(super) fn incoming(&mut self, now: Instant, incoming: Incoming) {
+        match incoming {
+            Incoming::Packet { kind: PacketType::NOTICE, text } => self.noticed(&text),
+            Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(&text),
+            Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
+            Incoming::Packet { kind, text } => self.told(now, kind, text),
+            Incoming::Switched { protection, text } => self.switched(protection, text),
+            Incoming::Unreadable(kind) => {
+                self.fail(format!("a packet ({}) could not be read and was dropped", kind.name()));
+            }
+        }
+    }
+
+    fn told(&mut self, now: Instant, kind: PacketType, text: String) {
+        let reply = Reply::read(kind, &text);
+        let refusal = self.settle(now, kind, reply.as_ref());
+        self.show(Show::Text { kind, text });
+        // The text says it; the exit status must, too.
+        self.failed |= refusal;
+        self.show_users_if_due();
+    }
+
+    /// Draws the conclusions from a text; tells whether it refuses something.
+    fn settle(&mut self, now: Instant, kind: PacketType, reply: Option<&Reply<'_>>) -> bool {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return false };
+        let Settled { answered, unanswered } = session.requests.settle(kind, reply, &session.me);
+        match reply {
+            Some(Reply::Joined(who)) if session.me.is(who) => session.joined = true,
+            Some(Reply::Left(who)) if session.me.is(who) => {
+                (session.joined, session.me.login) = (false, None);
+            }
+            Some(Reply::LoggedOut(user)) if session.me.is(user) => session.me.login = None,
+            _ => {}
+        }
+        if let (Some(Reply::LoggedIn { .. }), Some(Request::Login { user, password })) = (reply, answered) {
+            session.me.login = Some((user, password));
+        }
+        if let Phase::Leaving { by, .. } = &mut self.phase {
+            // Answers still come: the server is only busy.
+            *by = (*by).max(now + super::LEAVE_PATIENCE / 2);
+        }
+        self.report_unanswered(&unanswered);
+        matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)))
+    }
+
+    fn report_unanswered(&mut self, requests: &[Request]) {
+        for request in requests {
+            self.fail(format!("no answer to {}", request.name()));
+            match request {
+                Request::Login { .. } => self.hint("an original server is silent when it refuses a login"),
+                Request::Date | Request::Time => {
+                    self.hint("an original server is silent about time zones it does not know");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn user_list(&mut self, text: &str) {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
+        let names: Vec<String> = text::split_user_list(text).map(str::to_owned).collect();
+        session.requests.settle(PacketType::USERLIST, None, &session.me);
+        if session.users != names {
+            session.users.clone_from(&names);
+            self.show(Show::Users { names, asked: false });
+        }
+        self.show_users_if_due();
+    }
+
+    fn noticed(&mut self, body: &str) {
+        let Some(notice) = Notice::parse(body) else { return };
+        let answers_nothing = matches!(
+            NoticeCode::from_word(&notice.code),
+            Some(NoticeCode::TooSlow | NoticeCode::Idle | NoticeCode::Full | NoticeCode::Restart) | None
+        );
+        if answers_nothing {
+            self.note(format!("the server says: {}", notice.text));
+            return;
+        }
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
+        let refused = session.requests.refuse_oldest();
+        let what = refused.map(|request| format!("{} was refused: ", request.name())).unwrap_or_default();
+        self.fail(format!("{what}{}", notice.text));
+        self.show_users_if_due();
+    }
+
+    fn said_goodbye(&mut self, text: String) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Leaving { mut session, then, .. } => {
+                let unanswered = session.requests.give_up();
+                self.report_unanswered(&unanswered);
+                self.emit(Effect::Close);
+                // Who leaves the program is gone before the original would show it.
+                if then.is_none() {
+                    self.show(Show::Text { kind: PacketType::DISCONNECT, text });
+                }
+                self.left(then);
+            }
+            Phase::Open(_) => {
+                self.emit(Effect::Close);
+                self.show(Show::Text { kind: PacketType::DISCONNECT, text });
+                self.fail("the server ended the connection");
+                self.without_connection();
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn switched(&mut self, protection: Protection, text: String) {
+        let kind = match protection {
+            Protection::Plain => PacketType::ENCRYPTION_OFF,
+            Protection::Classic | Protection::Noise { .. } => PacketType::ENCRYPTION_ON,
+        };
+        if let Phase::Open(session) | Phase::Leaving { session, .. } = &mut self.phase {
+            (session.protection, session.switching) = (protection, false);
+        }
+        self.show(Show::Text { kind, text });
+        self.note(words::describe(&protection));
+    }
+}

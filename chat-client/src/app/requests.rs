@@ -1,0 +1,267 @@
+//! What was asked of the server and is not answered yet.
+//!
+//! A server answers one client's requests in order, so an answer also says that those asked earlier will never get one:
+//! an original server is silent where it refuses. A program in a pipe is told the truth by this, and `/exit` waits for it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use chat_core::packet::PacketType;
+use chat_core::secret::Secret;
+
+use super::session::Me;
+use crate::replies::Reply;
+
+/// What an answer to one request looks like.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Join,
+    Leave,
+    Register {
+        user: String,
+    },
+    Login {
+        user: String,
+        password: Secret,
+    },
+    Logout {
+        user: String,
+    },
+    Message,
+    WhoAmI,
+    Date,
+    Time,
+    /// The user list that follows an answer; see [`Request::then`].
+    UserList,
+    /// Not sent at all: the person wants to see the user list once what was asked before is answered.
+    ShowUsers,
+}
+
+impl Request {
+    /// Names the request as the person knows it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Join => "/join",
+            Self::Leave => "/leave",
+            Self::Register { .. } => "/register",
+            Self::Login { .. } => "/login",
+            Self::Logout { .. } => "/logout",
+            Self::Message => "a message",
+            Self::WhoAmI => "/whoami",
+            Self::Date => "/date",
+            Self::Time => "/time",
+            Self::UserList | Self::ShowUsers => "the user list",
+        }
+    }
+
+    fn is_answered_by(&self, kind: PacketType, reply: Option<&Reply<'_>>, me: &Me) -> bool {
+        match (self, reply) {
+            (Self::WhoAmI, _) => kind == PacketType::WHOAMI,
+            (Self::Date, _) => kind == PacketType::DATE,
+            (Self::Time, _) => kind == PacketType::TIME,
+            (Self::UserList, _) => kind == PacketType::USERLIST,
+            (Self::Join, Some(Reply::Joined(who))) | (Self::Leave, Some(Reply::Left(who))) => me.is(who),
+            (Self::Register { user }, Some(Reply::Registered(of) | Reply::Taken(of))) => user == of,
+            (Self::Login { user: wanted, .. }, Some(Reply::LoggedIn { client, user })) => {
+                me.is_client(client) && wanted == user
+            }
+            (Self::Login { user, .. }, Some(Reply::LoginRefused(of))) => user == of,
+            (Self::Logout { user }, Some(Reply::LoggedOut(of))) => user == of,
+            (Self::Message, Some(Reply::Message { sender })) => me.is(sender),
+            _ => false,
+        }
+    }
+
+    /// Returns what the server still sends after this answer.
+    fn then(&self, reply: Option<&Reply<'_>>) -> Option<Self> {
+        let list_follows = matches!(
+            reply,
+            Some(Reply::Joined(_) | Reply::Left(_) | Reply::LoggedIn { .. } | Reply::LoggedOut(_))
+        );
+        list_follows.then_some(Self::UserList)
+    }
+}
+
+/// What an answer settled.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// The request it answers, if it is an answer to one.
+    pub(super) answered: Option<Request>,
+    /// Requests made before it, which will never be answered.
+    pub(super) unanswered: Vec<Request>,
+}
+
+/// The unanswered requests, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    waiting: VecDeque<(Request, Instant)>,
+}
+
+impl Requests {
+    /// Adds a request that should be answered within `patience`.
+    pub(super) fn add(&mut self, request: Request, now: Instant, patience: Duration) {
+        self.waiting.push_back((request, now + patience));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Returns the user who is being logged in.
+    pub(super) fn newest_login(&self) -> Option<&str> {
+        self.waiting.iter().rev().find_map(|(request, _)| match request {
+            Request::Login { user, .. } => Some(user.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Returns when the oldest request has waited long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.front().map(|(_, deadline)| *deadline)
+    }
+
+    /// Finds the request that a packet answers.
+    pub(super) fn settle(&mut self, kind: PacketType, reply: Option<&Reply<'_>>, me: &Me) -> Settled {
+        // Somebody else's coming and going also brings a user list; it counts only where one is due.
+        let due = |(i, request): (usize, &Request)| i == 0 || !matches!(request, Request::UserList);
+        let found = self
+            .waiting
+            .iter()
+            .enumerate()
+            .position(|(i, (request, _))| due((i, request)) && request.is_answered_by(kind, reply, me));
+        let Some(place) = found else { return Settled::default() };
+        let unanswered = self.waiting.drain(..place).map(|(request, _)| request).collect();
+        let Some((answered, deadline)) = self.waiting.pop_front() else { return Settled::default() };
+        if let Some(rest) = answered.then(reply) {
+            self.waiting.push_front((rest, deadline));
+        }
+        Settled { answered: Some(answered), unanswered: keep_sent(unanswered) }
+    }
+
+    /// Takes the oldest request out because the server refused it without saying which.
+    pub(super) fn refuse_oldest(&mut self) -> Option<Request> {
+        let place = self.waiting.iter().position(|(request, _)| !matches!(request, Request::ShowUsers))?;
+        self.waiting.remove(place).map(|(request, _)| request)
+    }
+
+    /// Takes back the request made last, which was not sent after all.
+    pub(super) fn withdraw_newest(&mut self) {
+        self.waiting.pop_back();
+    }
+
+    /// Takes out what has waited long enough.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Request> {
+        let mut expired = Vec::new();
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            expired.extend(self.waiting.pop_front().map(|(request, _)| request));
+        }
+        keep_sent(expired)
+    }
+
+    /// Takes out everything: no answers will come.
+    pub(super) fn give_up(&mut self) -> Vec<Request> {
+        keep_sent(self.waiting.drain(..).map(|(request, _)| request).collect())
+    }
+
+    /// Takes out a wish to see the user list that is due now.
+    pub(super) fn take_show_users(&mut self) -> bool {
+        let due = matches!(self.waiting.front(), Some((Request::ShowUsers, _)));
+        if due {
+            self.waiting.pop_front();
+        }
+        due
+    }
+}
+
+/// A missing user list is no unanswered request: the request itself was answered.
+fn keep_sent(mut requests: Vec<Request>) -> Vec<Request> {
+    requests.retain(|request| !matches!(request, Request::UserList | Request::ShowUsers));
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn waiting(requests: impl IntoIterator<Item = Request>) -> Requests {
+        let mut waiting = Requests::default();
+        for request in requests {
+            waiting.add(request, Instant::now(), PATIENCE);
+        }
+        waiting
+    }
+
+    fn login(user: &str) -> Request {
+        Request::Login { user: user.to_owned(), password: Secret::new("x") }
+    }
+
+    /// Feeds packets; returns what each settled: `+` answered, `-` unanswered.
+    fn settle(requests: &mut Requests, me: &Me, packets: &[(PacketType, &str)]) -> Vec<String> {
+        packets
+            .iter()
+            .map(|(kind, text)| {
+                let settled = requests.settle(*kind, Reply::read(*kind, text).as_ref(), me);
+                let unanswered = settled.unanswered.iter().map(|request| format!("-{}", request.name()));
+                let answered = settled.answered.iter().map(|request| format!("+{}", request.name()));
+                unanswered.chain(answered).collect::<Vec<_>>().join(" ")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn answers_are_told_from_what_others_do() {
+        let me = Me::new("Server: Client-2 has connected to the server\n");
+        let mut requests = waiting([Request::Join, Request::Message]);
+        let settled = settle(
+            &mut requests,
+            &me,
+            &[
+                (PacketType::JOIN, "Server: Client-3 joined the chat room\n"),
+                (PacketType::USERLIST, "Client-3"),
+                (PacketType::JOIN, "Server: Client-2 joined the chat room\n"),
+                (PacketType::USERLIST, "Client-2:Client-3"),
+                (PacketType::MESSAGE, "Client-3: hello\n"),
+                (PacketType::MESSAGE, "Client-2: hello\n"),
+            ],
+        );
+        assert_eq!(settled, ["", "", "+/join", "+the user list", "", "+a message"]);
+        assert_eq!(requests.len(), 0);
+    }
+
+    #[test]
+    fn an_answer_shows_what_stays_unanswered() {
+        let me = Me::new("Server: Client-1 has connected to the server\n");
+        let mut requests = waiting([login("alice"), Request::Date, Request::WhoAmI]);
+        let settled = settle(&mut requests, &me, &[(PacketType::WHOAMI, "Server: whoami results\n...")]);
+        assert_eq!(settled, ["-/login -/date +/whoami"]);
+    }
+
+    #[test]
+    fn logging_in_brings_a_user_list_and_being_refused_does_not() {
+        let me = Me::new("Server: Client-1 has connected to the server\n");
+        let mut requests = waiting([login("alice"), login("bob")]);
+        let settled = settle(
+            &mut requests,
+            &me,
+            &[
+                (PacketType::LOGIN, "Server: Client-9 logged in as alice\n"),
+                (PacketType::LOGIN, "Server: Unable to login as alice\n"),
+                (PacketType::LOGIN, "Server: Client-1 logged in as bob\n"),
+                (PacketType::USERLIST, ""),
+            ],
+        );
+        assert_eq!(settled, ["", "+/login", "+/login", "+the user list"]);
+    }
+
+    #[test]
+    fn only_requests_that_were_sent_count_as_unanswered() {
+        let mut requests = waiting([Request::ShowUsers, Request::Time, Request::UserList]);
+        assert!(requests.take_show_users() && !requests.take_show_users());
+        assert!(requests.expire(Instant::now()).is_empty());
+        let late = requests.expire(Instant::now() + PATIENCE * 2);
+        assert_eq!(late.iter().map(Request::name).collect::<Vec<_>>(), ["/time"]);
+        assert!(requests.give_up().is_empty());
+    }
+}

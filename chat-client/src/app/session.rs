@@ -1,0 +1,101 @@
+//! What the client knows while it is connected: who it is there, who is in the room, what is unanswered.
+
+use std::time::Duration;
+
+use chat_core::packet::PacketType;
+use chat_core::secret::Secret;
+
+use super::requests::Requests;
+use crate::link::{Encryption, Peer, Protection};
+use crate::replies::Reply;
+
+/// How long a server of ours may take to answer; it slows down logins that fail too often.
+const PATIENCE_OURS: Duration = Duration::from_secs(30);
+/// How long an original server may take: it is silent where it refuses, and nobody should wait for that.
+const PATIENCE_ORIGINAL: Duration = Duration::from_secs(5);
+
+/// Who this client is on the server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Me {
+    client: Option<String>,
+    /// The account, and the password to log in again with after a lost connection.
+    pub(super) login: Option<(String, Secret)>,
+}
+
+impl Me {
+    /// Takes the client name from the server's greeting.
+    pub(super) fn new(greeting: &str) -> Self {
+        let client = match Reply::read(PacketType::CONNECT, greeting) {
+            Some(Reply::Connected(name)) => Some(name.to_owned()),
+            _ => None,
+        };
+        Self { client, login: None }
+    }
+
+    /// Tells whether a client name is this client's. A server that gave none is believed to speak of this client.
+    pub(super) fn is_client(&self, name: &str) -> bool {
+        self.client.as_ref().is_none_or(|client| client == name)
+    }
+
+    /// Tells whether a client or user name is this client's.
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.is_client(name) || self.login.as_ref().is_some_and(|(user, _)| user == name)
+    }
+}
+
+/// One connection, from its greeting to its end.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) peer: Peer,
+    pub(super) protection: Protection,
+    /// A switch of encryption is under way.
+    pub(super) switching: bool,
+    pub(super) me: Me,
+    pub(super) joined: bool,
+    pub(super) users: Vec<String>,
+    pub(super) requests: Requests,
+}
+
+impl Session {
+    pub(super) fn new(peer: Peer, protection: Protection, greeting: &str) -> Self {
+        Self {
+            peer,
+            protection,
+            switching: false,
+            me: Me::new(greeting),
+            joined: false,
+            users: Vec::new(),
+            requests: Requests::default(),
+        }
+    }
+
+    /// Returns how long to wait for an answer.
+    pub(super) fn patience(&self) -> Duration {
+        match self.peer {
+            Peer::Ours(_) => PATIENCE_OURS,
+            Peer::Original => PATIENCE_ORIGINAL,
+        }
+    }
+
+    /// Returns what is to be restored on the next connection.
+    pub(super) fn to_resume(&self) -> Resume {
+        Resume {
+            encryption: match self.protection {
+                Protection::Noise { .. } => Encryption::Noise,
+                Protection::Classic => Encryption::Classic,
+                Protection::Plain => Encryption::Off,
+            },
+            joined: self.joined,
+            login: self.me.login.clone(),
+        }
+    }
+}
+
+/// What a lost connection had, to be restored on the next one.
+#[derive(Clone, Debug)]
+pub(super) struct Resume {
+    /// The same again: never less.
+    pub(super) encryption: Encryption,
+    pub(super) joined: bool,
+    pub(super) login: Option<(String, Secret)>,
+}

@@ -1,0 +1,44 @@
+//! How the client words what it knows, in one place.
+
+use crate::link::{Basis, Peer, Protection};
+
+/// Writes an error and its causes on one line.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Says how a connection is protected, and what that is worth.
+pub(super) fn describe(protection: &Protection) -> String {
+    match protection {
+        Protection::Plain => "not encrypted: anybody on the way can read and change everything".to_owned(),
+        Protection::Classic => {
+            "classic encryption: the original's cipher, which anybody who listens can break".to_owned()
+        }
+        Protection::Noise { identity, basis } => {
+            let basis = match basis {
+                Basis::Pinned => "the server proved its pinned identity",
+                Basis::FirstContact => "first contact: pinned from now on is the server's identity",
+                Basis::Demanded => "the server proved the demanded identity",
+                Basis::Unverified => "nobody has checked the server's identity",
+            };
+            format!("encrypted with Noise; {basis} {identity}")
+        }
+    }
+}
+
+/// Says what kind of server answers.
+pub(super) fn describe_peer(peer: &Peer) -> String {
+    match peer {
+        Peer::Ours(hello) if hello.agent.is_empty() => "a chat server".to_owned(),
+        Peer::Ours(hello) => hello.agent.chars().take(64).collect(),
+        Peer::Original => "an original chat server".to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! Turning what is to be shown into lines of text that cannot do anything but be read.
+//!
+//! Everything a peer sends passes here on its way to a terminal or a pipe. What is shown when is `app`'s to say.
+
+use chat_core::names;
+use chat_core::packet::PacketType;
+
+use crate::app::Show;
+
+/// More names than this are counted instead of listed, unless the person asked.
+const NAMES_AT_ONCE: usize = 30;
+/// Sets the further lines of a message off, so that none of them looks like somebody else's message.
+const CONTINUATION: &str = "    ";
+/// Stands where a character was that must not be shown.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// Where text goes, and so what it may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A terminal obeys control characters, and a person is deceived by invisible ones and changed directions of writing.
+    Terminal,
+    /// A file or another program gets the text as it is, but for control characters: sooner or later somebody looks at it
+    /// with `cat`. Invisible and direction-changing characters are part of a text and stay.
+    Pipe,
+}
+
+/// What a text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// What the person or program wants: standard output.
+    Data,
+    /// What is said about it: standard error.
+    Remark,
+}
+
+/// Makes lines, each with its line feed, of something to show.
+#[must_use]
+pub fn render(show: &Show, medium: Medium) -> (Stream, String) {
+    let (stream, text) = match show {
+        Show::Text { kind: PacketType::MESSAGE, text } => {
+            (Stream::Data, text.trim_end_matches('\n').replace('\n', &format!("\n{CONTINUATION}")))
+        }
+        Show::Text { text, .. } | Show::Help(text) => (Stream::Data, text.clone()),
+        Show::Users { names, asked: true } => (Stream::Data, list(names, usize::MAX)),
+        Show::Users { names, asked: false } => (Stream::Remark, format!("* {}", list(names, NAMES_AT_ONCE))),
+        Show::Note(text) => (Stream::Remark, format!("* {text}")),
+        Show::Error(text) => (Stream::Remark, format!("error: {text}")),
+        Show::Hint(text) => (Stream::Remark, format!("hint: {text}")),
+    };
+    let mut text = sanitise(&text, medium);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    (stream, text)
+}
+
+/// Replaces the characters that a medium must not get. Line feeds and tabs stay.
+#[must_use]
+pub fn sanitise(text: &str, medium: Medium) -> String {
+    let harmful = |c: char| match (c, medium) {
+        ('\n' | '\t', _) => false,
+        // The joiners are invisible, but emoji and several scripts are written with them.
+        ('\u{200c}' | '\u{200d}', _) => false,
+        (c, Medium::Terminal) => names::is_unprintable(c),
+        (c, Medium::Pipe) => c.is_control(),
+    };
+    text.chars().map(|c| if harmful(c) { REPLACEMENT } else { c }).collect()
+}
+
+fn list(names: &[String], at_most: usize) -> String {
+    if names.is_empty() {
+        return "nobody is in the chat room".to_owned();
+    }
+    let mut shown: Vec<&str> = names.iter().take(at_most).map(String::as_str).collect();
+    let more = format!("and {} more", names.len().saturating_sub(at_most));
+    if names.len() > at_most {
+        shown.push(&more);
+    }
+    format!("in the chat room: {}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(text: &str) -> Show {
+        Show::Text { kind: PacketType::MESSAGE, text: text.to_owned() }
+    }
+
+    #[test]
+    fn texts_are_lines_and_remarks_are_apart() {
+        let names = vec!["Client-2".to_owned(), "alice".to_owned()];
+        for (show, stream, expected) in [
+            (message("alice: hello\n"), Stream::Data, "alice: hello\n"),
+            (message("alice: no line end"), Stream::Data, "alice: no line end\n"),
+            (message("alice: \n"), Stream::Data, "alice: \n"),
+            (
+                Show::Text { kind: PacketType::WHOAMI, text: "Server: a\nb=c\n".into() },
+                Stream::Data,
+                "Server: a\nb=c\n",
+            ),
+            (
+                Show::Users { names: names.clone(), asked: true },
+                Stream::Data,
+                "in the chat room: Client-2, alice\n",
+            ),
+            (Show::Users { names, asked: false }, Stream::Remark, "* in the chat room: Client-2, alice\n"),
+            (Show::Users { names: Vec::new(), asked: true }, Stream::Data, "nobody is in the chat room\n"),
+            (Show::Note("n".into()), Stream::Remark, "* n\n"),
+            (Show::Error("e".into()), Stream::Remark, "error: e\n"),
+            (Show::Hint("h".into()), Stream::Remark, "hint: h\n"),
+        ] {
+            assert_eq!(render(&show, Medium::Pipe), (stream, expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_message_can_pass_for_another_message() {
+        let forged = message("mallory: hi\nalice: I agree\nServer: alice logged out\n");
+        let (_, text) = render(&forged, Medium::Pipe);
+        assert_eq!(text, "mallory: hi\n    alice: I agree\n    Server: alice logged out\n");
+    }
+
+    #[test]
+    fn a_crowd_is_counted_unless_asked_for() {
+        let names: Vec<String> = (0..40).map(|i| format!("n{i}")).collect();
+        let (_, text) = render(&Show::Users { names: names.clone(), asked: false }, Medium::Terminal);
+        assert!(text.ends_with("n29, and 10 more\n"), "{text}");
+        let (_, text) = render(&Show::Users { names, asked: true }, Medium::Terminal);
+        assert!(text.ends_with("n38, n39\n"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_gets_nothing_it_would_obey() {
+        let nasty = "a\u{1b}]0;title\u{7}b\u{9b}2Jc\rd\u{202e}e\u{200d}f\u{8}";
+        assert_eq!(
+            sanitise(nasty, Medium::Terminal),
+            "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\u{fffd}d\u{fffd}e\u{200d}f\u{fffd}"
+        );
+        assert_eq!(
+            sanitise(nasty, Medium::Pipe),
+            "a\u{fffd}]0;title\u{fffd}b\u{fffd}2Jc\u{fffd}d\u{202e}e\u{200d}f\u{fffd}"
+        );
+        assert_eq!(
+            sanitise("tab\tand\nline: שלום 👨\u{200d}👩", Medium::Terminal),
+            "tab\tand\nline: שלום 👨\u{200d}👩"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn only_line_feeds_and_tabs_survive_as_controls(text in any::<String>()) {
+            for medium in [Medium::Terminal, Medium::Pipe] {
+                let shown = render(&message(&text), medium).1;
+                prop_assert!(shown.ends_with('\n'));
+                prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            }
+        }
+    }
+}

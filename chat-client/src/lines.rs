@@ -1,0 +1,151 @@
+//! Use in a pipe: lines in, lines out.
+//!
+//! Standard input is read by a thread of its own, one line whenever one is wanted: what is not wanted yet stays in the
+//! pipe. Data goes to standard output, all remarks to standard error.
+
+use std::io::{self, BufRead, Read as _, Write as _};
+use std::sync::mpsc as blocking;
+
+use chat_core::frame::MAX_PACKET_LEN;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::app::{Event, Question, Show};
+use crate::display::{self, Medium, Stream};
+use crate::driver::Front;
+
+/// Longer lines fit no packet.
+const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
+
+/// The front for pipes.
+#[derive(Debug)]
+pub struct Lines {
+    wanted: blocking::Sender<()>,
+    events: mpsc::UnboundedReceiver<Event>,
+    waiting: bool,
+    interrupts: Signal,
+    terminations: Signal,
+}
+
+impl Lines {
+    /// Takes over standard input. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when signals cannot be received.
+    pub fn start() -> io::Result<Self> {
+        let (wanted, wishes) = blocking::channel();
+        // Holds one event at most: the reader waits for a wish before each.
+        let (sender, events) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            let mut input = io::stdin().lock();
+            let mut broken = false;
+            while wishes.recv().is_ok() {
+                let event = match read_line(&mut input) {
+                    _ if broken => Event::EndOfInput,
+                    Ok(event) => event,
+                    Err(error) => {
+                        broken = true;
+                        Event::BadLine(format!("standard input cannot be read: {error}"))
+                    }
+                };
+                let last = matches!(event, Event::EndOfInput);
+                if sender.send(event).is_err() || last {
+                    return;
+                }
+            }
+        });
+        let interrupts = signal(SignalKind::interrupt())?;
+        let terminations = signal(SignalKind::terminate())?;
+        Ok(Self { wanted, events, waiting: false, interrupts, terminations })
+    }
+}
+
+impl Front for Lines {
+    fn show(&mut self, show: &Show) -> io::Result<()> {
+        match display::render(show, Medium::Pipe) {
+            (Stream::Data, text) => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                out.flush()
+            }
+            (Stream::Remark, text) => {
+                // Who does not want the remarks may close them.
+                let _ = io::stderr().lock().write_all(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn want_line(&mut self) {
+        if !self.waiting {
+            // After the end of input nobody takes the wish, and nothing more comes.
+            self.waiting = self.wanted.send(()).is_ok();
+        }
+    }
+
+    fn ask(&mut self, _question: Question) {
+        // Nobody is there to answer; the app asks only people.
+    }
+
+    fn room(&self) -> impl Future<Output = ()> + 'static {
+        // Writing waits for the reader by itself.
+        std::future::ready(())
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            Some(event) = self.events.recv() => {
+                self.waiting = false;
+                event
+            }
+            _ = self.interrupts.recv() => Event::Interrupt,
+            _ = self.terminations.recv() => Event::Terminate,
+        }
+    }
+}
+
+/// Reads a line and takes its end off. What cannot be a message is skipped whole.
+fn read_line(input: &mut impl BufRead) -> io::Result<Event> {
+    let mut line = Vec::new();
+    if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+        return Ok(Event::EndOfInput);
+    }
+    if line.pop_if(|last| *last == b'\n').is_some() {
+        line.pop_if(|last| *last == b'\r');
+    } else if line.len() as u64 == MAX_LINE_BYTES {
+        input.skip_until(b'\n')?;
+        return Ok(Event::BadLine(format!("a line has at most {MAX_LINE_BYTES} bytes")));
+    }
+    let not_text = |_| Event::BadLine("the line is not UTF-8 text".to_owned());
+    Ok(String::from_utf8(line).map_or_else(not_text, Event::Line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(mut input: &[u8]) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            match read_line(&mut input).unwrap() {
+                Event::Line(line) => seen.push(line),
+                Event::BadLine(reason) => seen.push(format!("bad: {reason}")),
+                _ => return seen,
+            }
+        }
+    }
+
+    #[test]
+    fn lines_lose_their_ends_and_nothing_else() {
+        assert_eq!(lines(b"/join\nhello \r\n\n  x"), ["/join", "hello ", "", "  x"]);
+        assert!(lines(b"").is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_a_message_is_skipped_whole() {
+        assert_eq!(lines(b"a\n\xff\nb\n"), ["a", "bad: the line is not UTF-8 text", "b"]);
+        let long = [vec![b'x'; 3 * MAX_PACKET_LEN], b"\nnext\n".to_vec()].concat();
+        assert_eq!(lines(&long), ["bad: a line has at most 1048576 bytes", "next"]);
+    }
+}
