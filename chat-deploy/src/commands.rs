@@ -1,0 +1,115 @@
+//! The commands, one file each, and what they share.
+
+mod connect;
+mod down;
+mod list;
+mod logs;
+mod plan;
+mod releases;
+mod rollback;
+mod session;
+mod start;
+mod status;
+mod stop;
+mod up;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command, Deployment};
+use crate::clock::SystemClock;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::host::local::{StateRoot, launch};
+use crate::interrupt::Interrupt;
+use crate::settings::Settings;
+use crate::ui::Ui;
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// What the person wants.
+    pub settings: Settings,
+    /// What is around.
+    pub environment: Environment,
+    /// Where the instances of this machine are.
+    pub root: StateRoot,
+    /// This very program, which starts servers.
+    pub program: PathBuf,
+    /// Time.
+    pub clock: SystemClock,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    /// What people and programs see.
+    pub ui: &'a Ui,
+}
+
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what was asked.
+    Done,
+    /// There are changes, and the person wanted to know by the exit code.
+    ChangesPending,
+}
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// [`Error`], with what to do about it.
+pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
+    match cli.command {
+        // These two run without settings: a shell asks for its completions anywhere, and a launcher has its orders.
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "chat-deploy", &mut std::io::stdout());
+            return Ok(Outcome::Done);
+        }
+        Command::Launch { dir, release } => return Err(launch::become_server(dir, &release).into()),
+        _ => {}
+    }
+    let environment = Environment::read().map_err(Error::Setup)?;
+    let none = Deployment::default();
+    let deployment = match &cli.command {
+        Command::Up(up) => &up.deployment,
+        Command::Plan(plan) => &plan.deployment,
+        _ => &none,
+    };
+    let context = Context {
+        settings: Settings::resolve(&cli.global, deployment, &environment.working_directory)?,
+        environment,
+        root: StateRoot::of_user()?,
+        program: own_program()?,
+        clock: SystemClock::start(),
+        interrupt: Interrupt::listen().map_err(Error::Setup)?,
+        ui,
+    };
+    dispatch(&context, &cli.command)
+}
+
+fn dispatch(context: &Context<'_>, command: &Command) -> Result<Outcome, Error> {
+    match command {
+        Command::Up(args) => up::run(context, args),
+        Command::Plan(args) => plan::run(context, args),
+        Command::Status if context.settings.instance.is_none() => list::run(context),
+        Command::Status => status::run(context),
+        Command::Logs(args) => logs::run(context, args),
+        Command::Rollback(args) => rollback::run(context, args),
+        Command::Releases => releases::run(context),
+        Command::Start => start::run(context),
+        Command::Stop => stop::run(context),
+        Command::Down(args) => down::run(context, args),
+        // Done with before there were settings.
+        Command::Completions { .. } | Command::Launch { .. } => Ok(Outcome::Done),
+    }
+}
+
+/// Names this program for another start of it. On Linux by what the system runs, which stays the same when `cargo build`
+/// replaces the file meanwhile.
+fn own_program() -> Result<PathBuf, Error> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe().map_err(Error::Setup)
+    }
+}

@@ -1,0 +1,88 @@
+//! `up`: what should be, made so.
+
+use super::session::Session;
+use super::{Context, Outcome, connect};
+use crate::cli;
+use crate::clock::Clock as _;
+use crate::config::ServerConfig;
+use crate::desired::Desired;
+use crate::error::Error;
+use crate::host::Host as _;
+use crate::observe::Observed;
+use crate::release::{self, Release, SERVER, build};
+use crate::report::{Event, Report as _};
+use crate::settings::DEFAULT_PORT;
+
+pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Error> {
+    let session = Session::of_deployment(context)?;
+    let _lock = session.lock()?;
+    // What would come in the way comes to light before the minutes that a build takes.
+    let observed = session.observe()?;
+    session.check_port(port(context, &observed), &observed)?;
+    if observed.host.process.is_none() && !args.yes && !context.ui.can_ask() {
+        return Err(Error::NobodyToAsk);
+    }
+    let desired = desire(context, &session, &observed, find_release(context)?);
+    // A build takes long enough for a server to end meanwhile.
+    let observed = session.observe()?;
+    let plan = session.plan(&desired, &observed)?;
+    if plan.is_empty() {
+        context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
+    } else {
+        session.confirm(&plan, "Go ahead?", args.yes)?;
+        session.apply(&plan)?;
+    }
+    connect::print(context, &session)?;
+    Ok(Outcome::Done)
+}
+
+/// Says what should be, with all that is left open taken from what there is.
+pub(super) fn desire(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    observed: &Observed,
+    release: Release,
+) -> Desired {
+    let listen = session.host.listen(port(context, observed));
+    Desired {
+        release,
+        config: ServerConfig::render(listen, &session.host.data_dir(), &context.settings.server),
+        keep_releases: Some(context.settings.keep_releases),
+        deploys: true,
+    }
+}
+
+/// Builds the server, or looks at the binary that was named.
+pub(super) fn find_release(context: &Context<'_>) -> Result<Release, Error> {
+    let settings = &context.settings;
+    let environment = &context.environment;
+    if let Some(binary) = &settings.binary {
+        return Ok(release::inspect(&environment.working_directory.join(binary), None)?);
+    }
+    let start = context.clock.now();
+    let elapsed = || context.clock.now().saturating_sub(start);
+    context.ui.event(&Event::Started { step: "build", what: SERVER });
+    let checkout = build::find_checkout(
+        settings.source.as_deref(),
+        &environment.working_directory,
+        environment.manifest_dir.as_deref(),
+    );
+    let built = checkout.and_then(|checkout| {
+        build::build(&checkout, &context.interrupt, &mut |progress| {
+            context.ui.event(&Event::Progress { units: progress.units, note: &progress.note });
+        })
+    });
+    match &built {
+        Ok(release) => {
+            let what = format!("{SERVER} {}", release.id);
+            context.ui.event(&Event::Finished { step: "build", what: &what, elapsed: elapsed() });
+        }
+        Err(_) => context.ui.event(&Event::Failed { step: "build", what: SERVER, elapsed: elapsed() }),
+    }
+    Ok(built?)
+}
+
+fn port(context: &Context<'_>, observed: &Observed) -> u16 {
+    let there = observed.host.config.as_ref().map(|config| config.listen.port());
+    context.settings.port.or(there).unwrap_or(DEFAULT_PORT)
+}

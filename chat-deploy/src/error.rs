@@ -1,0 +1,280 @@
+//! Why a command failed, what to do about it, and the exit code.
+//!
+//! The message says what happened and stands alone; hints say what to do and come from here, so that the modules below
+//! need not know which command they serve.
+
+use std::io;
+use std::path::Path;
+
+use chat_client::pins::PinsError;
+
+use crate::apply::{ApplyError, RolledBack};
+use crate::cli::Provider;
+use crate::host::HostError;
+use crate::instance::InstanceName;
+use crate::interrupt;
+use crate::observe::{ObserveError, chain};
+use crate::release::{BuildError, SERVER};
+use crate::settings::SettingsError;
+use crate::steps::check::Sick;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings are no good.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The command needs to know which instance.
+    #[error("no instance was named")]
+    NoInstance,
+    /// There is no such instance.
+    #[error("there is no instance {0} on this machine")]
+    UnknownInstance(InstanceName),
+    /// The provider is not in this build.
+    #[error("{}", no_provider(*provider, aws_credentials.as_deref()))]
+    NoProvider {
+        /// Which.
+        provider: Provider,
+        /// Where AWS credentials were seen.
+        aws_credentials: Option<String>,
+    },
+    /// A question has to be asked, and nobody is there.
+    #[error("there are changes to confirm, and no terminal to ask on")]
+    NobodyToAsk,
+    /// The person said no.
+    #[error("cancelled; nothing was changed")]
+    Cancelled,
+    /// There is no server to deploy.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The instance could not be looked at.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The host failed outside of a plan.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The pins could not be used outside of a plan.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// A plan was not carried out to its end.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Nothing was ever deployed completely.
+    #[error("instance {0} has no release to start")]
+    NothingDeployed(InstanceName),
+    /// There is no earlier release.
+    #[error("instance {0} has no release older than the current one")]
+    NothingToRollBackTo(InstanceName),
+    /// The release that was named is not there, or there are several.
+    #[error("{found} releases of {instance} match '{wanted}'")]
+    ReleaseNotClear {
+        /// What was asked for.
+        wanted: String,
+        /// Of which instance.
+        instance: InstanceName,
+        /// How many match.
+        found: usize,
+    },
+    /// Ctrl-C, outside of a plan.
+    #[error("interrupted")]
+    Interrupted,
+    /// The surroundings cannot be read, or signals not be heard.
+    #[error("the program could not be set up")]
+    Setup(#[source] io::Error),
+    /// Nobody reads what we write.
+    #[error("the output could not be written")]
+    Output(#[source] io::Error),
+}
+
+impl Error {
+    /// Returns the exit code: 1 failed, 2 wrong usage or settings, 130 interrupted, 0 if only the reader went away.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_)
+            | Self::NoInstance
+            | Self::NoProvider { .. }
+            | Self::NobodyToAsk
+            | Self::ReleaseNotClear { .. } => 2,
+            Self::Interrupted
+            | Self::Build(BuildError::Interrupted)
+            | Self::Apply(ApplyError::Interrupted { .. }) => interrupt::EXIT_CODE,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            _ => 1,
+        }
+    }
+
+    /// Returns the message with its causes, on one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        chain(self)
+    }
+
+    /// Returns what belongs to the message but not on its line: what cargo or the server said, the single mistakes.
+    #[must_use]
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::Settings(SettingsError::Mistakes { mistakes, .. }) => {
+                mistakes.iter().map(ToString::to_string).collect()
+            }
+            Self::Build(BuildError::Failed { lines, .. }) => lines.clone(),
+            Self::Apply(ApplyError::Unhealthy(unhealthy)) => unhealthy.log.clone(),
+            Self::Apply(ApplyError::Host { source: HostError::ConfigRefused { said }, .. }) => said.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns what became of things, if the message does not say it.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Apply(ApplyError::Unhealthy(unhealthy)) => vec![match &unhealthy.rolled_back {
+                RolledBack::To(former) => format!("rolled back: {former} runs again and is healthy"),
+                RolledBack::Nothing => "there is nothing to roll back to; the server is stopped".to_owned(),
+                RolledBack::Sick(former, why) => format!("rolled back to {former}, but {}", chain(why)),
+                RolledBack::Failed(error) => format!("the roll back failed too: {}", chain(error)),
+            }],
+            Self::Apply(ApplyError::Interrupted { before: "confirm" }) => {
+                vec!["the new release runs, but it was not seen healthy yet".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns what the person can do.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Settings(_) | Self::Setup(_) | Self::Output(_) => return Vec::new(),
+            Self::NoInstance => {
+                "name one with --instance NAME; `chat-deploy status` lists what there is".to_owned()
+            }
+            Self::UnknownInstance(_) => "`chat-deploy status` lists what there is".to_owned(),
+            Self::NoProvider { .. } => "add --provider local to deploy to this machine".to_owned(),
+            Self::NobodyToAsk => "add --yes to go ahead without a question".to_owned(),
+            Self::Cancelled => return Vec::new(),
+            Self::Build(error) => build_hint(error),
+            Self::Host(error) | Self::Observe(ObserveError::Host(error)) => {
+                return host_hint(error).into_iter().collect();
+            }
+            Self::Pins(error) | Self::Observe(ObserveError::Pins(error)) => {
+                return pins_hint(error).into_iter().collect();
+            }
+            Self::Apply(error) => return apply_hint(error),
+            Self::NothingDeployed(name) => {
+                format!("`chat-deploy up --instance {name} --provider local` deploys one")
+            }
+            Self::NothingToRollBackTo(name) | Self::ReleaseNotClear { instance: name, .. } => {
+                format!("`chat-deploy releases --instance {name}` lists them")
+            }
+            Self::Interrupted => "run the same command again to go on".to_owned(),
+        };
+        vec![hint]
+    }
+}
+
+fn no_provider(provider: Provider, aws_credentials: Option<&str>) -> String {
+    match (provider, aws_credentials) {
+        (Provider::Ec2, None) => {
+            "no AWS credentials were found, and this build cannot deploy to EC2 anyway".to_owned()
+        }
+        (Provider::Ec2, Some(place)) => {
+            format!("there are AWS credentials ({place}), but this build cannot deploy to EC2")
+        }
+        (Provider::Ssh, _) => "this build cannot deploy over SSH".to_owned(),
+        // Every build can.
+        (Provider::Local, _) => "this machine cannot be deployed to".to_owned(),
+    }
+}
+
+fn build_hint(error: &BuildError) -> String {
+    match error {
+        BuildError::NoCheckout { .. } | BuildError::NotACheckout { .. } => {
+            format!(
+                "run it inside the checkout, or name that with --source DIR, or a built {SERVER} with --binary FILE"
+            )
+        }
+        BuildError::NoCargo => {
+            format!("install Rust from https://rustup.rs, or name a built {SERVER} with --binary FILE")
+        }
+        BuildError::Failed { .. } => {
+            format!("nothing was deployed; `cargo build --release -p {SERVER}` shows all of the output")
+        }
+        BuildError::NotAProgram { .. } | BuildError::WrongMachine { .. } | BuildError::NotAServer { .. } => {
+            format!("--binary takes a {SERVER} built for this machine; without it one is built")
+        }
+        BuildError::Interrupted => "nothing was deployed; run the same command again to go on".to_owned(),
+        BuildError::Cargo(_) | BuildError::NoArtifact | BuildError::Unreadable { .. } => {
+            format!("`cargo build --release -p {SERVER}` in the checkout may say more")
+        }
+    }
+}
+
+fn host_hint(error: &HostError) -> Option<String> {
+    Some(match error {
+        HostError::NoHome => "set HOME, or XDG_STATE_HOME to a directory for the state".to_owned(),
+        HostError::File { doing: "create" | "write" | "lock" | "rename", .. } => {
+            "chat-deploy keeps its state there; make the directory writable, or set XDG_STATE_HOME to another"
+                .to_owned()
+        }
+        HostError::Locked { .. } => "wait until it is done, or end it; the lock ends with it".to_owned(),
+        HostError::PortTaken { .. } => {
+            "choose another port with --port, or stop what listens there".to_owned()
+        }
+        HostError::PortRefused { .. } => "choose a port above 1023 with --port".to_owned(),
+        HostError::BinaryChanged { .. } => {
+            "something builds at the same time; run the same command again".to_owned()
+        }
+        HostError::Damaged { path, .. } => damaged_hint(path),
+        HostError::StillRunning { .. } | HostError::NotOurs { .. } => {
+            "look at that process, end it, and run the same command again".to_owned()
+        }
+        HostError::ConfigRefused { .. } => {
+            "correct [server] in chat-deploy.toml; nothing was changed".to_owned()
+        }
+        HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
+        HostError::File { .. } | HostError::NotStarted { .. } | HostError::Process { .. } => return None,
+    })
+}
+
+fn damaged_hint(path: &Path) -> String {
+    format!("move {} aside and run the same command again", path.display())
+}
+
+fn pins_hint(error: &PinsError) -> Option<String> {
+    match error {
+        PinsError::Damaged { .. } => Some("correct or remove that line".to_owned()),
+        PinsError::NoHome(_) => Some("set HOME, or XDG_CONFIG_HOME to a directory for the pins".to_owned()),
+        _ => None,
+    }
+}
+
+fn apply_hint(error: &ApplyError) -> Vec<String> {
+    let again = "run the same command again to go on from there";
+    match error {
+        ApplyError::Host { source, .. } => host_hint(source).into_iter().chain([again.to_owned()]).collect(),
+        ApplyError::Pins { source, .. } => pins_hint(source).into_iter().chain([again.to_owned()]).collect(),
+        ApplyError::Interrupted { before: "confirm" } => {
+            vec![format!("{again}; `chat-deploy rollback` returns to the release before")]
+        }
+        ApplyError::Interrupted { .. } => vec![again.to_owned()],
+        ApplyError::NoIdentity => vec!["its log may say why: `chat-deploy logs`".to_owned()],
+        ApplyError::Unhealthy(unhealthy) => unhealthy_hint(&unhealthy.source, &unhealthy.rolled_back),
+    }
+}
+
+fn unhealthy_hint(sick: &Sick, rolled_back: &RolledBack) -> Vec<String> {
+    let first = match sick {
+        Sick::NotStarted(error) => host_hint(error),
+        Sick::Silent { .. } => Some("a slow machine may need a longer --start-timeout".to_owned()),
+        _ => None,
+    };
+    let last = match rolled_back {
+        RolledBack::Sick(..) | RolledBack::Failed(_) => {
+            "`chat-deploy status` and `chat-deploy logs` show how things are"
+        }
+        RolledBack::To(_) | RolledBack::Nothing => "correct the server and run `chat-deploy up` again",
+    };
+    first.into_iter().chain([last.to_owned()]).collect()
+}

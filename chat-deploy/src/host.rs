@@ -1,0 +1,342 @@
+//! The machine that runs the server, as the engine sees it.
+//!
+//! A host keeps releases, one of which is current, and runs at most one server. It takes a new release or
+//! configuration in three verbs: [`Host::activate`] puts it to work and remembers the former, then either
+//! [`Host::confirm`] forgets the former or [`Host::revert`] returns to it. So whoever is killed in between leaves behind
+//! what the next run needs to go on, and a host behind SSH can come back to the former on its own.
+//!
+//! `host/local.rs` is this machine.
+
+pub mod local;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chat_core::known_servers::ServerAddress;
+use chat_core::noise::Fingerprint;
+
+use crate::config::ServerConfig;
+use crate::instance::InstanceName;
+use crate::interrupt::Interrupt;
+use crate::release::{Digest, Release, ReleaseId};
+
+/// Everything a host knows of one instance, seen at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostState {
+    /// The releases installed, the one deployed last first.
+    pub releases: Vec<Release>,
+    /// The release that starts when the server starts.
+    pub current: Option<ReleaseId>,
+    /// The configuration it starts with; `None` as well if the file is unusable.
+    pub config: Option<ServerConfig>,
+    /// The server, if it runs.
+    pub process: Option<Process>,
+    /// The release to return to, if an earlier run was cut short before it saw the current one healthy.
+    pub unconfirmed: Option<Unconfirmed>,
+    /// The server's identity, once it has one.
+    pub identity: Option<Fingerprint>,
+    /// Whether there is data to lose: accounts, identity, keys.
+    pub has_data: bool,
+    /// Whether there are any files at all, be it the remains of a removal that was cut off.
+    pub has_files: bool,
+}
+
+impl HostState {
+    /// Tells whether the host has nothing of this instance.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+
+    /// Finds an installed release.
+    #[must_use]
+    pub fn release(&self, id: &ReleaseId) -> Option<&Release> {
+        self.releases.iter().find(|release| release.id == *id)
+    }
+}
+
+/// A release or configuration at work that nobody has seen healthy yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// The release before it, if there was one.
+    pub former: Option<ReleaseId>,
+}
+
+/// A running server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// The release it runs; `None` if that is none of ours.
+    pub release: Option<ReleaseId>,
+    /// When it was started, in seconds since 1970.
+    pub started_at: u64,
+}
+
+/// Whether the server runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// It does.
+    Running(Process),
+    /// It does not.
+    Stopped {
+        /// How it ended, where that is known: `exit status: 1`.
+        how: Option<String>,
+    },
+}
+
+/// Which part of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSpan {
+    /// What the server wrote since it was started last.
+    LastRun,
+    /// All that is kept.
+    All,
+}
+
+/// A lock on an instance, released when dropped, and by the system when its holder dies.
+pub trait Held {}
+
+/// The machine that runs the server of one instance.
+pub trait Host {
+    /// Returns the instance this is about.
+    fn instance(&self) -> &InstanceName;
+
+    /// Names the place for a person: `this machine, in ~/.local/state/chat-deploy/instances/myserver`.
+    fn place(&self) -> String;
+
+    /// Returns where the server's data is kept, on the host.
+    fn data_dir(&self) -> PathBuf;
+
+    /// Returns where a server with this configuration is reached from here.
+    fn reach(&self, config: &ServerConfig) -> ServerAddress;
+
+    /// Returns the address a server is to listen on, for a port.
+    fn listen(&self, port: u16) -> SocketAddr;
+
+    /// Takes the instance's lock, so that nobody else changes it.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Locked`] if somebody else has it, or the host's.
+    fn lock(&self) -> Result<Box<dyn Held + '_>, HostError>;
+
+    /// Looks at everything.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn state(&self) -> Result<HostState, HostError>;
+
+    /// Looks at the server alone.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn server(&self) -> Result<Server, HostError>;
+
+    /// Reads the server's identity; `None` until it has one.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn identity(&self) -> Result<Option<Fingerprint>, HostError>;
+
+    /// Computes the digest of the program that runs; `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn running_digest(&self) -> Result<Option<Digest>, HostError>;
+
+    /// Checks that nobody else listens where the server shall.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::PortTaken`] or [`HostError::PortRefused`].
+    fn check_port(&self, listen: SocketAddr) -> Result<(), HostError>;
+
+    /// Installs a release from its `origin`; one that is there already is replaced. `progress` hears of bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::BinaryChanged`] if the bytes are not the release's, or the host's; nothing is left of it then.
+    fn install(&self, release: &Release, progress: &mut dyn FnMut(u64)) -> Result<(), HostError>;
+
+    /// Removes a release; one that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn remove_release(&self, id: &ReleaseId) -> Result<(), HostError>;
+
+    /// Lets an installed release judge a configuration, before anything is stopped for it.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::ConfigRefused`], or the host's.
+    fn check_config(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
+
+    /// Stops the server if it runs, and starts it with this release and configuration.
+    ///
+    /// # Errors
+    ///
+    /// The host's. [`Host::revert`] returns to the former from wherever this stopped.
+    fn activate(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
+
+    /// Makes what was activated the one to keep. `deployed_at` (seconds since 1970) marks it as newly deployed.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn confirm(&self, deployed_at: Option<u64>) -> Result<(), HostError>;
+
+    /// Returns to what was confirmed last, and says what runs now; `None` if nothing does, because there was nothing
+    /// before, or the same. Releases that were never confirmed go.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn revert(&self) -> Result<Option<ReleaseId>, HostError>;
+
+    /// Stops the server, by force if it does not go; one that does not run is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::StillRunning`], or the host's.
+    fn stop(&self) -> Result<(), HostError>;
+
+    /// Reads the last lines of the log.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn log_tail(&self, span: LogSpan, lines: usize) -> Result<Vec<String>, HostError>;
+
+    /// Passes on what is appended to the log from now on, whole lines at a time, until interrupted or `sink` fails.
+    ///
+    /// # Errors
+    ///
+    /// The host's, and the sink's.
+    fn follow_log(
+        &self,
+        interrupt: &Interrupt,
+        sink: &mut dyn FnMut(&str) -> io::Result<()>,
+    ) -> Result<(), HostError>;
+
+    /// Copies the data to a file here and returns its path. The server must be stopped.
+    ///
+    /// # Errors
+    ///
+    /// The host's; no half file is left.
+    fn backup(&self) -> Result<PathBuf, HostError>;
+
+    /// Removes all there is of the instance. The server must be stopped.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn remove(&self) -> Result<(), HostError>;
+}
+
+/// What a host answers in place of what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// There is no home to keep state in.
+    #[error("there is no home directory to keep the state in")]
+    NoHome,
+    /// A file or directory could not be used.
+    #[error("could not {doing} {}", path.display())]
+    File {
+        /// What was tried: `write`.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of ours holds something else.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What reading it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else works on the instance.
+    #[error("another chat-deploy works on {instance}{}", holder.as_ref().map(|h| format!(" ({h})")).unwrap_or_default())]
+    Locked {
+        /// Which.
+        instance: InstanceName,
+        /// Who, where that is known: `pid 4242`.
+        holder: Option<String>,
+    },
+    /// The port belongs to somebody else.
+    #[error("{listen} is taken{}", holder.as_ref().map(|h| format!(" by {h}")).unwrap_or_default())]
+    PortTaken {
+        /// The address.
+        listen: SocketAddr,
+        /// Whose it is, where that is known: `python3 (pid 4242)`.
+        holder: Option<String>,
+    },
+    /// The system does not let us listen there.
+    #[error("the system does not allow listening on {listen}")]
+    PortRefused {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The binary is not what it was when its digest was taken.
+    #[error("{} changed while it was installed", path.display())]
+    BinaryChanged {
+        /// The binary.
+        path: PathBuf,
+    },
+    /// The server finds mistakes in its configuration.
+    #[error("the server refuses its configuration")]
+    ConfigRefused {
+        /// What it said, line by line.
+        said: Vec<String>,
+    },
+    /// The release is not installed.
+    #[error("release {id} is not installed")]
+    NoRelease {
+        /// Which.
+        id: ReleaseId,
+    },
+    /// The server could not be started.
+    #[error("release {id} could not be started")]
+    NotStarted {
+        /// Which release.
+        id: ReleaseId,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server does not stop.
+    #[error("the server (pid {pid}) still runs after SIGKILL")]
+    StillRunning {
+        /// Its process id.
+        pid: u32,
+    },
+    /// A process holds the server's lock that we cannot prove to be the server.
+    #[error("pid {pid} holds the lock of the server and runs {program}; it is not ours to stop")]
+    NotOurs {
+        /// The process.
+        pid: u32,
+        /// What it runs.
+        program: String,
+    },
+    /// The system refused what we asked of a process.
+    #[error("could not {doing} pid {pid}")]
+    Process {
+        /// What was tried: `signal`.
+        doing: &'static str,
+        /// On which process.
+        pid: u32,
+        /// Why not.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,153 @@
+//! What is deployed: a server binary, named by its version and the digest of its bytes.
+//!
+//! `release/build.rs` makes one from a checkout and `release/elf.rs` looks at whether a machine can run it; the hosts
+//! keep them, and the steps put them to work.
+
+pub mod build;
+pub mod digest;
+pub mod elf;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use build::BuildError;
+pub use digest::Digest;
+
+/// The server's program, in a checkout and in a release.
+pub const SERVER: &str = "chat-server";
+
+/// The name of a release: `<version>-<first 12 hexadecimal digits of its digest>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseId(String);
+
+impl ReleaseId {
+    /// Names the binary of a version.
+    #[must_use]
+    pub fn new(version: &str, digest: &Digest) -> Self {
+        Self(format!("{version}-{}", digest.short()))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A text that is not the name of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a release is named <version>-<12 hexadecimal digits>, as 0.1.0-3f2a9c81d0e4")]
+pub struct ReleaseIdError;
+
+impl FromStr for ReleaseId {
+    type Err = ReleaseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseIdError> {
+        let (version, digest) = text.rsplit_once('-').ok_or(ReleaseIdError)?;
+        let is_digest = digest.len() == digest::SHORT_DIGITS && digest.bytes().all(|b| b.is_ascii_hexdigit());
+        // The name is a directory, so nothing that leads out of one.
+        if is_digest && is_version(version) { Ok(Self(text.to_owned())) } else { Err(ReleaseIdError) }
+    }
+}
+
+impl TryFrom<String> for ReleaseId {
+    type Error = ReleaseIdError;
+
+    fn try_from(text: String) -> Result<Self, ReleaseIdError> {
+        text.parse()
+    }
+}
+
+impl From<ReleaseId> for String {
+    fn from(id: ReleaseId) -> Self {
+        id.0
+    }
+}
+
+/// What is known of a release, here or on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Its name.
+    pub id: ReleaseId,
+    /// The SHA-256 of the binary.
+    pub digest: Digest,
+    /// The size of the binary, in bytes.
+    pub size_bytes: u64,
+    /// When it was last deployed, in seconds since 1970; 0 if it never was.
+    pub deployed_at: u64,
+    /// The file it was made from, on the machine that deployed it.
+    pub origin: PathBuf,
+}
+
+/// Looks at a server binary: its digest, size and version. `version` is asked of the binary itself when unknown.
+///
+/// # Errors
+///
+/// [`BuildError`] if the file cannot be read, or is no program for this machine.
+pub fn inspect(binary: &Path, version: Option<&str>) -> Result<Release, BuildError> {
+    elf::check_runs_here(binary)?;
+    let unreadable = |source| BuildError::Unreadable { path: binary.to_owned(), source };
+    let digest = digest::of_file(binary).map_err(unreadable)?;
+    let size_bytes = binary.metadata().map_err(unreadable)?.len();
+    let version = match version {
+        Some(version) => version.to_owned(),
+        None => ask_version(binary).ok_or_else(|| BuildError::NotAServer { path: binary.to_owned() })?,
+    };
+    let origin = std::path::absolute(binary).map_err(unreadable)?;
+    Ok(Release { id: ReleaseId::new(&version, &digest), digest, size_bytes, deployed_at: 0, origin })
+}
+
+/// Runs `binary --version`, which answers `chat-server 0.1.0`.
+fn ask_version(binary: &Path) -> Option<String> {
+    let output =
+        Command::new(binary).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (name, version) = text.trim().split_once(' ')?;
+    (output.status.success() && name == SERVER && is_version(version)).then(|| version.to_owned())
+}
+
+fn is_version(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
+    !text.is_empty() && text.len() <= 64 && text.chars().all(allowed) && !text.starts_with(['.', '-'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_version_and_digest() {
+        let digest = digest::of_bytes(b"a server");
+        let id = ReleaseId::new("0.1.0", &digest);
+        assert_eq!(id.as_str(), "0.1.0-98b1ef0bbcb1");
+        assert_eq!(id.as_str().parse(), Ok(id));
+        assert!("0.1.0-rc.1-98b1ef0bbcb1".parse::<ReleaseId>().is_ok());
+    }
+
+    #[test]
+    fn ids_never_lead_out_of_a_directory() {
+        for bad in [
+            "",
+            "..",
+            "0.1.0",
+            "-98b1ef0bbcb1",
+            "../x-98b1ef0bbcb1",
+            "a/b-98b1ef0bbcb1",
+            "0.1.0-98b1ef0bbcbg",
+        ] {
+            assert_eq!(bad.parse::<ReleaseId>(), Err(ReleaseIdError), "{bad:?}");
+        }
+    }
+}

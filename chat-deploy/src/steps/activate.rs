@@ -1,0 +1,69 @@
+//! Puts a release to work, waits until it is healthy, and returns to the former one if it is not.
+
+use super::Outcome;
+use super::check::{Sick, wait_until_healthy};
+use crate::apply::{ApplyError, Engine, RolledBack, Unhealthy};
+use crate::host::{HostError, LogSpan};
+use crate::plan::{Activation, ServerChange};
+
+/// How many lines of its log a failed server is quoted with.
+const QUOTED_LINES: usize = 20;
+
+/// Takes the step.
+///
+/// # Errors
+///
+/// [`ApplyError::Unhealthy`] after the roll back, [`ApplyError::Interrupted`], or the host's.
+pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
+    if activation.config_change.is_some() {
+        check_config(engine, activation)?;
+    }
+    let address = engine.host.reach(&activation.config);
+    let started = match activation.server {
+        ServerChange::Confirm { .. } => Ok(()),
+        ServerChange::Start | ServerChange::Restart { .. } => {
+            engine.host.activate(&activation.release.id, &activation.config).map_err(Sick::NotStarted)
+        }
+    };
+    match started.and_then(|()| wait_until_healthy(engine, &address, &activation.release.digest)) {
+        Ok(health) => {
+            engine.host.confirm(activation.deploys.then(|| engine.clock.unix_seconds()))?;
+            let millis = health.round_trip.as_secs_f64() * 1000.0;
+            Ok(Some(format!("{} answers on {address} in {millis:.1} ms", activation.release.id)))
+        }
+        // What was activated stays, unconfirmed: the next run checks it, and can still return to the former.
+        Err(Sick::Interrupted) => Err(ApplyError::Interrupted { before: "confirm" }.into()),
+        Err(source) => {
+            let log = engine.host.log_tail(LogSpan::LastRun, QUOTED_LINES).unwrap_or_default();
+            let rolled_back = roll_back(engine);
+            let release = activation.release.id.clone();
+            Err(ApplyError::from(Box::new(Unhealthy { release, source, log, rolled_back })).into())
+        }
+    }
+}
+
+/// A configuration that the server refuses is no reason to stop the one that runs.
+fn check_config(engine: &Engine<'_>, activation: &Activation) -> Result<(), HostError> {
+    let refused = engine.host.check_config(&activation.release.id, &activation.config);
+    if refused.is_err() {
+        // The refusal is what the person needs to hear; what cannot be cleared away now is pruned one day.
+        let _ = engine.host.revert();
+    }
+    refused
+}
+
+/// Returns to the former release and waits until that one is healthy.
+fn roll_back(engine: &Engine<'_>) -> RolledBack {
+    let (former, state) = match engine.host.revert().and_then(|former| Ok((former, engine.host.state()?))) {
+        Ok((Some(former), state)) => (former, state),
+        Ok((None, _)) => return RolledBack::Nothing,
+        Err(error) => return RolledBack::Failed(error),
+    };
+    let (Some(release), Some(config)) = (state.release(&former), &state.config) else {
+        return RolledBack::Sick(former, Sick::OtherProgram);
+    };
+    match wait_until_healthy(engine, &engine.host.reach(config), &release.digest) {
+        Ok(_) => RolledBack::To(former),
+        Err(sick) => RolledBack::Sick(former, sick),
+    }
+}

@@ -1,0 +1,102 @@
+//! Waits until the server is healthy: it runs, it is the program we mean, and it speaks the protocol with the identity
+//! the host says it has.
+
+use std::time::Duration;
+
+use chat_core::known_servers::ServerAddress;
+
+use crate::apply::Engine;
+use crate::health::{Health, Unwell};
+use crate::host::{HostError, Process, Server};
+use crate::release::Digest;
+
+/// How long one request may take while waiting.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait between two requests.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is wrong with a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Sick {
+    /// It could not be started.
+    #[error("the host could not start it")]
+    NotStarted(#[source] HostError),
+    /// It ended.
+    #[error("it ended after it was started{}", how.as_ref().map(|how| format!(" ({how})")).unwrap_or_default())]
+    Died {
+        /// How, where that is known.
+        how: Option<String>,
+    },
+    /// It did not answer in time.
+    #[error("it did not answer within {} s", within.as_secs())]
+    Silent {
+        /// How long it had.
+        within: Duration,
+        /// What the last request came to.
+        source: Unwell,
+    },
+    /// It answered, but not as a healthy server does.
+    #[error("it does not answer as it should")]
+    Unwell(#[source] Unwell),
+    /// Somebody else answered in its place.
+    #[error("a server with another identity answered in its place")]
+    OtherServer,
+    /// Something else runs than what was installed.
+    #[error("another program runs than the one installed")]
+    OtherProgram,
+    /// The host could not be asked.
+    #[error("the host could not be asked about it")]
+    Host(#[source] HostError),
+    /// Somebody asked us to stop waiting.
+    #[error("the wait for it was interrupted")]
+    Interrupted,
+}
+
+/// Waits until the server at `address` is healthy and runs the program with this digest.
+///
+/// # Errors
+///
+/// [`Sick`], after the engine's `start_timeout` at the latest.
+pub fn wait_until_healthy(
+    engine: &Engine<'_>,
+    address: &ServerAddress,
+    digest: &Digest,
+) -> Result<Health, Sick> {
+    let deadline = engine.clock.now() + engine.start_timeout;
+    loop {
+        let process = running(engine)?;
+        let expected = engine.host.identity().map_err(Sick::Host)?;
+        match engine.health.check(address, expected, ANSWER_WITHIN) {
+            Ok(health) => return settle(engine, &process, &health, digest).map(|()| health),
+            Err(unwell) if !unwell.is_transient => return Err(Sick::Unwell(unwell)),
+            Err(source) if engine.clock.now() >= deadline => {
+                return Err(Sick::Silent { within: engine.start_timeout, source });
+            }
+            Err(_) if engine.interrupt.is_set() => return Err(Sick::Interrupted),
+            Err(_) => engine.clock.sleep(PAUSE),
+        }
+    }
+}
+
+/// Makes sure that who answered is who the host says, runs the right program, and goes on running.
+fn settle(engine: &Engine<'_>, process: &Process, health: &Health, digest: &Digest) -> Result<(), Sick> {
+    // Asked again, because a new server makes its identity only after it was started.
+    if engine.host.identity().map_err(Sick::Host)? != Some(health.identity) {
+        return Err(Sick::OtherServer);
+    }
+    let program = engine.host.running_digest().map_err(Sick::Host)?;
+    let still = running(engine)?;
+    match program {
+        _ if still.pid != process.pid => Err(Sick::Died { how: None }),
+        Some(program) if program == *digest => Ok(()),
+        _ => Err(Sick::OtherProgram),
+    }
+}
+
+fn running(engine: &Engine<'_>) -> Result<Process, Sick> {
+    match engine.host.server().map_err(Sick::Host)? {
+        Server::Running(process) => Ok(process),
+        Server::Stopped { how } => Err(Sick::Died { how }),
+    }
+}

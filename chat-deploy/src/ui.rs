@@ -1,0 +1,182 @@
+//! What people and programs see of a run.
+//!
+//! On a terminal, the step under way is a bar or spinner and becomes a line when it is done (`ui/terminal.rs`); in a
+//! pipe, every step is a line (`ui/plain.rs`); with `--json`, everything is one JSON object per line on standard output
+//! (`ui/json.rs`). Data goes to standard output and everything else to standard error.
+
+mod ask;
+mod json;
+mod plain;
+mod style;
+mod terminal;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use chat_core::known_servers::ServerAddress;
+use chat_core::noise::Fingerprint;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::report::{Event, Report};
+
+use self::json::Json;
+use self::plain::Plain;
+pub use self::style::Style;
+use self::terminal::Terminal;
+
+/// A server that is ready to be talked to.
+#[derive(Clone, Debug)]
+pub struct Ready<'a> {
+    /// Where.
+    pub address: &'a ServerAddress,
+    /// Its identity.
+    pub identity: Option<Fingerprint>,
+    /// The line to type.
+    pub command: &'a str,
+}
+
+/// Shows a run.
+pub struct Ui {
+    form: Form,
+    out_style: Style,
+    err_style: Style,
+}
+
+enum Form {
+    Terminal(Terminal),
+    Plain(Plain),
+    Json(Json),
+}
+
+impl Ui {
+    /// Chooses the form that suits where the output goes.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        let (out_style, err_style) = (Style::of(&io::stdout()), Style::of(&io::stderr()));
+        let form = if json {
+            Form::Json(Json)
+        } else if io::stderr().is_terminal() && style::can_draw() {
+            Form::Terminal(Terminal::new(err_style))
+        } else {
+            Form::Plain(Plain::default())
+        };
+        Self { form, out_style, err_style }
+    }
+
+    /// Tells whether somebody is there to answer a question.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        !self.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Tells whether the output is for programs.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self.form, Form::Json(_))
+    }
+
+    /// Asks; only a yes is a yes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`], or the terminal's.
+    pub fn ask(&self, question: &str, interrupt: &Interrupt) -> Result<bool, Error> {
+        ask::ask(question, interrupt)
+    }
+
+    /// Shows a plan that is about to be carried out, as part of the conversation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn show_plan(&self, heading: &str, plan: &Plan) -> Result<(), Error> {
+        match &self.form {
+            Form::Json(json) => json.plan(plan),
+            _ => write!(io::stderr(), "{heading}\n\n{}\n\n", self.err_style.plan(plan)),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Prints a plan that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn print_plan(&self, heading: &str, plan: &Plan) -> Result<(), Error> {
+        match &self.form {
+            Form::Json(json) => json.plan(plan),
+            _ => write!(io::stdout(), "{heading}\n\n{}\n", self.out_style.plan(plan)),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Says that a plan is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn no_changes(&self, text: &str) -> Result<(), Error> {
+        match &self.form {
+            Form::Json(json) => json.plan(&Plan::default()),
+            _ => writeln!(io::stderr(), "{text}"),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Prints the line to type next.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn ready(&self, ready: &Ready<'_>) -> Result<(), Error> {
+        match &self.form {
+            Form::Json(json) => json.ready(ready),
+            _ => writeln!(io::stdout(), "{}", ready.command),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Prints what was asked for: `text` for a person, `value` for a program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn print(&self, text: &str, value: &impl Serialize) -> Result<(), Error> {
+        match &self.form {
+            Form::Json(json) => json.value(value),
+            _ => writeln!(io::stdout(), "{}", text.trim_end()),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Tells of a failure: the message, what belongs to it, and what to do.
+    pub fn fail(&self, error: &Error) {
+        if let Form::Terminal(terminal) = &self.form {
+            terminal.clear();
+        }
+        // If even this cannot be written, the exit code has to do.
+        let _ = match &self.form {
+            Form::Json(json) => json.error(error),
+            _ => io::stderr().write_all(self.err_style.error(error).as_bytes()),
+        };
+    }
+}
+
+impl Report for Ui {
+    fn event(&self, event: &Event<'_>) {
+        // Progress that cannot be shown is no reason to stop a deployment half way.
+        let _ = match &self.form {
+            Form::Terminal(terminal) => terminal.event(event),
+            Form::Plain(plain) => plain.event(event),
+            Form::Json(json) => json.event(event),
+        };
+    }
+}
+
+/// One line about a step that is done.
+fn step_line(step: &str, what: &str, elapsed: Duration) -> String {
+    format!("{step:<9} {what}  ({:.1} s)", elapsed.as_secs_f64())
+}
