@@ -194,7 +194,8 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`AccountsError`] if the account could not be written; then it does not exist.
+    /// [`AccountsError`] if the account could not be written. Then it is not there, unless the disk failed in the very
+    /// act of writing: then it may be.
     pub async fn register(
         &self,
         peer: IpAddr,
@@ -299,7 +300,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`AccountsError`] if the account could not be written; then it does not exist.
+    /// [`AccountsError`] if the account could not be written.
     pub(crate) fn import(
         &self,
         name: &Username,
@@ -360,3 +361,6 @@ fn is_acceptable(password: &Secret) -> bool {
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,9 +60,13 @@ pub(super) trait UserStore: Send + Sync {
     fn close(&self) -> Result<(), AccountsError>;
 }
 
+/// Opens the database in a file; other than redb's own only in tests.
+type OpenFile = Box<dyn Fn(&mut redb::Builder, &Path) -> Result<Database, redb::DatabaseError> + Send + Sync>;
+
 /// Users in a redb database.
 pub(super) struct RedbStore {
     path: PathBuf,
+    open_file: OpenFile,
     state: RwLock<State>,
 }
 
@@ -77,9 +81,12 @@ impl RedbStore {
     /// Opens the database at `path`; makes it, with mode 0600, if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, AccountsError> {
         create_private(path).map_err(|source| AccountsError::Io { path: path.to_owned(), source })?;
-        let store = Self { path: path.to_owned(), state: RwLock::new(State::Broken) };
-        let database = store.open_database()?;
-        *store.state.write().unwrap_or_else(PoisonError::into_inner) = State::Open(database);
+        Self::open_with(path, Box::new(|builder, path| builder.create(path)))
+    }
+
+    fn open_with(path: &Path, open_file: OpenFile) -> Result<Self, AccountsError> {
+        let store = Self { path: path.to_owned(), open_file, state: RwLock::new(State::Broken) };
+        store.mend()?;
         Ok(store)
     }
 
@@ -87,7 +94,8 @@ impl RedbStore {
         let mut builder = Database::builder();
         // A damaged file is then found out here, with an error, and not later by a panic.
         builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-        let database = builder.create(&self.path).map_err(|error| self.error(error.into()))?;
+        let database =
+            (self.open_file)(&mut builder, &self.path).map_err(|error| self.error(error.into()))?;
         let schema = prepare(&database).map_err(|error| self.error(error))?;
         if schema != SCHEMA {
             return Err(AccountsError::Damaged {
@@ -98,25 +106,35 @@ impl RedbStore {
         Ok(database)
     }
 
-    /// Runs `work` on the open database, opening it anew if an earlier failure broke it.
+    /// Runs `work` on the open database. If somebody else's failure broke it, opens it anew and tries once more.
     fn with_database<T>(
         &self,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+        work: impl Fn(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, AccountsError> {
+        let result = match self.attempt(&work)? {
+            Err(redb::Error::PreviousIo) => self.attempt(&work)?,
+            result => result,
+        };
+        result.map_err(|error| self.error(error))
+    }
+
+    fn attempt<T>(
+        &self,
+        work: impl Fn(&Database) -> Result<T, redb::Error>,
+    ) -> Result<Result<T, redb::Error>, AccountsError> {
         self.mend()?;
         let result = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(database) => work(database),
             State::Broken => Err(redb::Error::PreviousIo),
             State::Closed => return Err(AccountsError::Closed),
         };
-        result.map_err(|error| {
-            if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo) {
-                self.give_up();
-            }
-            self.error(error)
-        })
+        if matches!(result, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            self.give_up();
+        }
+        Ok(result)
     }
 
+    /// Opens the database anew if a failure broke it.
     fn mend(&self) -> Result<(), AccountsError> {
         if !matches!(*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Broken) {
             return Ok(());
@@ -128,6 +146,7 @@ impl RedbStore {
         Ok(())
     }
 
+    /// Closes the database after a failure; the next one to need it opens it anew.
     fn give_up(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Open(_)) {
@@ -232,3 +251,6 @@ fn create_private(path: &Path) -> io::Result<()> {
 fn is_damage(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
+
+#[cfg(test)]
+mod tests;
