@@ -17,8 +17,10 @@ pub(crate) struct Chatter {
 impl Chatter {
     pub(crate) fn start(server: &TestServer, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = (0..count).map(|number| {
-            let (mut peer, stop) = (server.peer(), Arc::clone(&stop));
+        // All are here before the first one talks.
+        let peers: Vec<_> = (0..count).map(|_| server.peer()).collect();
+        let threads = peers.into_iter().enumerate().map(|(number, mut peer)| {
+            let stop = Arc::clone(&stop);
             let text = format!("chatter {number} π\n");
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
