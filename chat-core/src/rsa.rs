@@ -22,4 +22,6 @@ mod text;
 pub use generate::{GenerateError, KeySpec};
 pub use key::{KeyPair, MismatchError, PrivateKey, PrivatePair, PublicKey, PublicPair};
 pub use limits::KeyLimits;
+/// The integers of this module's interface.
+pub use num_bigint::BigUint;
 pub use text::{KeyTextError, Place};

@@ -106,13 +106,15 @@ impl KeyPair {
     /// # Errors
     /// [`GenerateError::Primes`] and [`GenerateError::TooFewModuli`].
     pub fn generate_with<R: CryptoRng + ?Sized>(spec: &KeySpec, rng: &mut R) -> Result<Self, GenerateError> {
-        let first = PrimeSource::new(spec.first.clone(), rng).map_err(GenerateError::Primes)?;
-        let second = PrimeSource::new(spec.second.clone(), rng).map_err(GenerateError::Primes)?;
-        match moduli_possible(&first, &second, spec.pairs) {
-            Some(possible) if possible < spec.pairs => {
-                return Err(GenerateError::TooFewModuli { wanted: spec.pairs, possible });
-            }
-            _ => {}
+        let mut source = |range: &RangeInclusive<BigUint>| {
+            PrimeSource::new(range.clone(), rng).map_err(GenerateError::Primes)
+        };
+        let first = source(&spec.first)?;
+        let other = if spec.second == spec.first { None } else { Some(source(&spec.second)?) };
+        let second = other.as_ref().unwrap_or(&first);
+        let possible = moduli_possible(&first, second, spec.pairs);
+        if let Some(possible) = possible.filter(|&possible| possible < spec.pairs) {
+            return Err(GenerateError::TooFewModuli { wanted: spec.pairs, possible });
         }
 
         // A listed range is known to have enough, and this many draws all but certainly find them. A wide one could

@@ -197,10 +197,10 @@ impl KeyPair {
         Ok(Self { public, private })
     }
 
-    /// Makes a key of primes that are already there, one pair `(p, q)` per modulus, or `None` when there are none, or
-    /// when a modulus is 255 or less or its two primes are equal.
+    /// Makes a key of primes that are already there, one pair `(p, q)` per modulus, or `None` when there are none, when
+    /// a modulus is 255 or less, or when its two primes are equal.
     ///
-    /// Nobody checks that they are prime: with others the key does not decrypt what it encrypts.
+    /// Whether they are prime is not checked: of other numbers comes a key that does not decrypt what it encrypts.
     #[must_use]
     pub fn from_primes(primes: &[(BigUint, BigUint)]) -> Option<Self> {
         let pairs: Option<Vec<_>> = primes.iter().map(|(p, q)| pair_from_primes(p, q)).collect();
@@ -255,6 +255,9 @@ pub enum MismatchError {
 /// Follows the original: `e` is the smallest integer of at least 2 that has no factor in common with
 /// `lambda = lcm(p - 1, q - 1)`, and `d` its inverse modulo `lambda`.
 pub(super) fn pair_from_primes(p: &BigUint, q: &BigUint) -> Option<(PublicPair, PrivatePair)> {
+    if p.bits() < 2 || q.bits() < 2 {
+        return None;
+    }
     let lambda = (p - 1u32).lcm(&(q - 1u32));
     let e = smallest_coprime(&lambda)?;
     let d = e.modinv(&lambda)?;

@@ -70,9 +70,10 @@ pub(super) fn byte_powers<R: Ring>(ring: &R, exponent: &BigUint) -> Vec<R::Value
     let exponent = exponent.to_u64_digits();
     let mut powers: Vec<R::Value> = Vec::with_capacity(256);
     for value in 0..=u8::MAX {
-        // For 0, 1 and primes the factor is the value itself, whose power is not there yet.
-        let factor = (2..=value).find(|factor| value.is_multiple_of(*factor)).unwrap_or(1);
-        let known = powers.get(usize::from(factor)).zip(powers.get(usize::from(value / factor)));
+        // A product below 256 has a factor below 16.
+        let factor = (2..16).find(|&factor| factor < value && value.is_multiple_of(factor));
+        let known = factor
+            .and_then(|factor| powers.get(usize::from(factor)).zip(powers.get(usize::from(value / factor))));
         let power = match known {
             Some((a, b)) => ring.multiply(a, b),
             None => ring.power(&ring.small(value), &exponent),

@@ -77,9 +77,7 @@ impl Table {
             starts.push(offset(&blocks));
             values.clear();
             ring.write(&power, size, &mut values);
-            for &value in &values {
-                code_points::push(value, &mut blocks);
-            }
+            code_points::push_all(&values, &mut blocks);
         }
         starts.push(offset(&blocks));
         Self { blocks: blocks.into(), starts: starts.into() }

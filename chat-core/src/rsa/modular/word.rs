@@ -40,13 +40,13 @@ impl Ring for Word {
     }
 
     fn power(&self, base: &u64, exponent: &[u64]) -> u64 {
+        let bits =
+            exponent.iter().rev().flat_map(|digit| (0..64).rev().map(move |bit| digit >> bit & 1 == 1));
         let mut result = 1 % self.n;
-        for digit in exponent.iter().rev() {
-            for bit in (0..u64::BITS).rev() {
-                result = self.product(result, result);
-                if digit >> bit & 1 == 1 {
-                    result = self.product(result, *base);
-                }
+        for bit in bits.skip_while(|bit| !bit) {
+            result = self.product(result, result);
+            if bit {
+                result = self.product(result, *base);
             }
         }
         result
