@@ -10,6 +10,7 @@ mod requests;
 
 pub(crate) use encryption::TABLES_AT_A_TIME;
 
+use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ struct Ours {
     prologue: Vec<u8>,
 }
 
-/// The state of one connection.
+/// The state of one connection. There may be ten thousand, most of them idle: what few need is boxed.
 struct Connection {
     hub: Rc<Hub>,
     place: Place,
@@ -87,21 +88,20 @@ struct Connection {
     socket: Rc<TcpStream>,
     /// Bytes that have been read but not handled: part of a packet, or what waits behind some work.
     carried: Vec<u8>,
-    /// The packet stream inside SECURE packets, as far as it has not been handled.
-    inner: FrameBuffer,
-    spoke: bool,
-    secure: bool,
-    throttled: bool,
+    /// While encryption is modern: the packet stream inside SECURE packets, as far as it has not been handled.
+    secure: Option<Box<FrameBuffer>>,
     ours: Option<Box<Ours>>,
     /// None for addresses that are spared the rates.
     rates: Option<Box<Rates>>,
     table_bytes: usize,
+    spoke: bool,
+    throttled: bool,
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) {
+/// Takes a connection in; the future serves it until it ends.
+pub(crate) fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
     let socket = Rc::new(stream);
-    let place = hub.open(Rc::clone(&socket), peer);
+    let place = hub.open(Rc::clone(&socket));
     let exempt = hub.limits.is_exempt(peer.ip());
     let rates = (!exempt).then(|| Box::new(Rates::new(&hub.limits, Instant::now())));
     tracing::debug!(client = %place.key.client, %peer, "connected");
@@ -111,22 +111,24 @@ pub(crate) async fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) {
         peer,
         socket,
         carried: Vec::new(),
-        inner: FrameBuffer::default(),
-        spoke: false,
-        secure: false,
-        throttled: false,
+        secure: None,
         ours: None,
         rates,
         table_bytes: 0,
+        spoke: false,
+        throttled: false,
     };
-    let ending = connection.read_until_end().await;
-    Box::pin(connection.close(ending)).await;
+    async move {
+        let ending = connection.read_until_end().await;
+        // Boxed, like all that is awaited rarely, so that an idle connection's future stays small.
+        Box::pin(connection.close(ending)).await;
+    }
 }
 
 impl Connection {
     async fn read_until_end(&mut self) -> Ending {
         loop {
-            if let Err(error) = self.socket.readable().await {
+            if let Err(error) = poll_fn(|context| self.socket.poll_read_ready(context)).await {
                 return Ending::Lost(error);
             }
             let mut outcome = self.read();
@@ -134,7 +136,6 @@ impl Connection {
                 match outcome {
                     Ok(None) => break,
                     Ok(Some(work)) => {
-                        // Boxed, so that an idle connection is not as large as one that logs in.
                         Box::pin(self.perform(work)).await;
                         outcome = self.advance(&[]);
                     }
@@ -192,7 +193,11 @@ impl Connection {
                 let Some(frame) = split_frame(rest, limit).map_err(Ending::Framing)? else { return Ok(None) };
                 *rest = rest.get(frame.wire_len()..).unwrap_or_default();
                 pause = self.charge(frame.wire_len());
-                step = if self.secure { self.unwrap_secure(frame)? } else { self.handle_frame(frame)? };
+                step = if self.secure.is_some() {
+                    self.unwrap_secure(frame)?
+                } else {
+                    self.handle_frame(frame)?
+                };
             }
             match step {
                 Step::Wait(work) => return Ok(Some(work)),
@@ -213,16 +218,18 @@ impl Connection {
         }
         let mut plain = Vec::new();
         self.hub.decrypt(self.place.key, frame.body, &mut plain).map_err(Ending::Insecure)?;
-        self.inner.extend(&plain);
+        if let Some(inner) = &mut self.secure {
+            inner.extend(&plain);
+        }
         self.take_inner()
     }
 
     /// Handles the packets that have come out of SECURE packets, up to something that has to be waited for.
     fn take_inner(&mut self) -> Result<Step, Ending> {
-        if self.inner.is_empty() {
+        let Some(inner) = self.secure.as_deref_mut().filter(|inner| !inner.is_empty()) else {
             return Ok(Step::Next);
-        }
-        let mut inner = std::mem::take(&mut self.inner);
+        };
+        let mut inner = std::mem::take(inner);
         let mut step = Step::Next;
         while matches!(step, Step::Next) {
             let frame = inner.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?;
@@ -230,11 +237,15 @@ impl Connection {
             self.hub.log_received(self.place.key, &frame, Some(frame.body));
             step = self.handle_plain(frame.kind, frame.body)?;
         }
-        if matches!(step, Step::Switched) && !inner.is_empty() {
-            return Err(Ending::BehindSwitch);
+        match &mut self.secure {
+            Some(slot) => {
+                inner.compact();
+                **slot = inner;
+            }
+            // Encryption has been turned off.
+            None if !inner.is_empty() => return Err(Ending::BehindSwitch),
+            None => {}
         }
-        inner.compact();
-        self.inner = inner;
         Ok(step)
     }
 
@@ -292,7 +303,7 @@ impl Connection {
     }
 
     /// Leaves the room at once, and the socket when the client has had time to read what it was sent.
-    async fn close(mut self, ending: Ending) {
+    async fn close(&mut self, ending: Ending) {
         tracing::debug!(client = %self.place.key.client, reason = %ending, "disconnected");
         if matches!(ending, Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure) {
             self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));

@@ -106,8 +106,8 @@ impl Hub {
     }
 
     /// Lets a connection in; from now on it receives what everyone does.
-    pub(crate) fn open(&self, socket: Rc<TcpStream>, peer: std::net::SocketAddr) -> Place {
-        let client = self.room.borrow_mut().open(peer);
+    pub(crate) fn open(&self, socket: Rc<TcpStream>) -> Place {
+        let client = self.room.borrow_mut().open();
         let key = self.delivery.borrow_mut().add(client, socket);
         let presence = self.presences.borrow_mut().insert((key, Presence::new(self.now.get())));
         Place { key, presence }

@@ -45,13 +45,12 @@ pub(crate) enum Event<'a> {
     Logout,
     /// MESSAGE.
     Message(&'a str),
-    /// WHOAMI.
-    WhoAmI,
+    /// WHOAMI, from this address.
+    WhoAmI(SocketAddr),
 }
 
 #[derive(Debug)]
 struct Client {
-    peer: SocketAddr,
     joined: bool,
     user: Option<Username>,
 }
@@ -66,10 +65,10 @@ pub(crate) struct Room {
 
 impl Room {
     /// Lets a new connection in; it hears everything from now on.
-    pub(crate) fn open(&mut self, peer: SocketAddr) -> ClientId {
+    pub(crate) fn open(&mut self) -> ClientId {
         self.accepted += 1;
         let id = ClientId(self.accepted);
-        self.clients.insert(id, Client { peer, joined: false, user: None });
+        self.clients.insert(id, Client { joined: false, user: None });
         id
     }
 
@@ -102,8 +101,8 @@ impl Room {
         let Some(client) = self.clients.get_mut(&id) else { return };
         match event {
             Event::Connect => effects.push(reply(PacketType::CONNECT, text::connected(id))),
-            Event::WhoAmI => {
-                let body = text::whoami(id, client.peer, client.user.as_ref());
+            Event::WhoAmI(peer) => {
+                let body = text::whoami(id, peer, client.user.as_ref());
                 effects.push(reply(PacketType::WHOAMI, body));
             }
             Event::Message(message) => {
@@ -199,7 +198,7 @@ mod tests {
     #[test]
     fn joining_and_leaving_tell_everyone_with_the_list_after_it() {
         let mut room = Room::default();
-        let (a, b) = (room.open(peer()), room.open(peer()));
+        let (a, b) = (room.open(), room.open());
         let joined = ["all JOIN Server: Client-2 joined the chat room", "all USERLIST Client-2"];
         assert_eq!(run(&mut room, b, Event::Join), joined);
         assert_eq!(run(&mut room, b, Event::Join), joined, "repeated");
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn a_name_is_logged_in_once_and_free_again_afterwards() {
         let mut room = Room::default();
-        let (a, b) = (room.open(peer()), room.open(peer()));
+        let (a, b) = (room.open(), room.open());
         let alice = user("alice");
         run(&mut room, a, Event::Join);
         assert_eq!(
@@ -241,11 +240,11 @@ mod tests {
     #[test]
     fn leaving_logs_out_and_clears_the_name() {
         let mut room = Room::default();
-        let a = room.open(peer());
+        let a = room.open();
         run(&mut room, a, Event::Login(&user("alice"), true));
         assert_eq!(run(&mut room, a, Event::Leave)[0], "all LEAVE Server: alice left the chat room");
         assert_eq!(run(&mut room, a, Event::Message("hi\n")), ["all MESSAGE Client-1: hi"]);
-        assert!(run(&mut room, a, Event::WhoAmI)[0].ends_with("username=None"));
+        assert!(run(&mut room, a, Event::WhoAmI(peer()))[0].ends_with("username=None"));
         assert_eq!(run(&mut room, a, Event::Join)[1], "all USERLIST Client-1");
     }
 
@@ -253,7 +252,7 @@ mod tests {
     fn whoever_vanishes_is_missed_as_far_as_others_knew_of_them() {
         let check = |joined: bool, logged_in: bool, expected: &[&str]| {
             let mut room = Room::default();
-            let a = room.open(peer());
+            let a = room.open();
             if joined {
                 run(&mut room, a, Event::Join);
             }
@@ -265,7 +264,7 @@ mod tests {
             room.close(a, &mut effects);
             assert_eq!(show(&effects), expected);
             assert_eq!((room.len(), room.logged_in.len()), (0, 0));
-            assert_eq!(room.open(peer()), ClientId(2), "numbers are never reused");
+            assert_eq!(room.open(), ClientId(2), "numbers are never reused");
         };
         check(false, false, &[]);
         check(true, false, &["all LEAVE Server: Client-1 left the chat room", "all USERLIST"]);
@@ -276,7 +275,7 @@ mod tests {
     #[test]
     fn messages_pass_unchanged() {
         let mut room = Room::default();
-        let a = room.open(peer());
+        let a = room.open();
         for text in ["", "no line feed", "two\nlines\n", "π and 😀 é\n"] {
             let mut effects = Vec::new();
             room.handle(a, Event::Message(text), &mut effects);
@@ -292,7 +291,7 @@ mod tests {
             let mut room = Room::default();
             let mut open: Vec<ClientId> = Vec::new();
             for (action, which, name) in steps {
-                let Some(&id) = open.get(which) else { open.push(room.open(peer())); continue };
+                let Some(&id) = open.get(which) else { open.push(room.open()); continue };
                 let mut effects = Vec::new();
                 match action {
                     0 => { room.close(id, &mut effects); open.remove(which); }

@@ -22,7 +22,7 @@ pub(crate) const TABLES_AT_A_TIME: usize = 1;
 impl Connection {
     /// Answers ENCRYPTION_ON. A key that is refused changes nothing and gets the original's silence.
     pub(super) fn turn_encryption_on(&mut self, offer: &str) -> Step {
-        let refused = if self.secure {
+        let refused = if self.secure.is_some() {
             "encryption is on already; turn it off first"
         } else if noise::is_offer(offer) {
             match self.turn_noise_on(offer) {
@@ -48,7 +48,7 @@ impl Connection {
         self.answer_on(&key);
         self.set_cipher(Cipher::Noise(channel));
         self.hold_tables(0);
-        self.secure = true;
+        self.secure = Some(Box::default());
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Connection {
         self.hub.reply(self.place.key, PacketType::ENCRYPTION_OFF, text::encryption_off(&display));
         self.set_cipher(Cipher::Plain);
         self.hold_tables(0);
-        if std::mem::take(&mut self.secure) { Step::Switched } else { Step::Next }
+        if self.secure.take().is_some() { Step::Switched } else { Step::Next }
     }
 
     fn answer_on(&self, key: &str) {

@@ -40,7 +40,7 @@ impl Connection {
             Request::Join => self.hub.apply(key, Event::Join),
             Request::Leave => self.hub.apply(key, Event::Leave),
             Request::Logout => self.hub.apply(key, Event::Logout),
-            Request::WhoAmI => self.hub.apply(key, Event::WhoAmI),
+            Request::WhoAmI => self.hub.apply(key, Event::WhoAmI(self.peer)),
             Request::Message(message) => self.message(message),
             Request::Date(zone) => {
                 self.date_or_time(kind, self.hub.clock.date_text(zone).map(|t| text::date(&t)))
