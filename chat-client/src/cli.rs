@@ -14,20 +14,23 @@ use crate::{AGENT, DEFAULT_PORT};
 
 const AFTER_HELP: &str = "\
 On a terminal:
-  chat-client connect chat.example          connect, then type; /help explains the commands
-  chat-client                               start without a server; /connect leads to one
+  chat-client connect chat.example    connect, then type; /help explains the commands
+  chat-client                         start without a server; /connect leads to one
 
 In a pipe, lines are messages or commands, and the chat comes out on standard output:
   printf '/join\\nhello\\n' | chat-client connect 127.0.0.1 12345
   tail -f log | chat-client connect chat.example --reconnect
-Further lines of one message are indented there, so that each line that is not stands for a message.
+Further lines of one message come out indented, so that no line can pass for somebody else's message.
 
-Servers prove who they are. The first time their identity is remembered (pinned); if it is another one
-later, the client stops. `chat-client pins` shows what is remembered.
+Servers prove who they are. The first time, their identity is remembered; if it is another one later, the client stops. \
+`chat-client pins` lists what is remembered.
 
-Exit status: 0 all that was asked for was done, or nobody reads the output any more; 1 something was not
-(no connection, connection lost, a login or command refused, a request without an answer); 2 wrong
-usage; 130 interrupted. On a terminal refusals are only shown.";
+Exit status:
+  0    all that was asked for was done, or nobody reads the output any more
+  1    something was not: no connection, connection lost, a login or command refused, no answer
+  2    wrong usage
+  130  interrupted
+On a terminal, refusals are only shown.";
 
 /// Chats: on a terminal with a line editor, in a pipe line by line
 #[derive(Debug, Parser)]
@@ -66,9 +69,16 @@ pub struct Address {
 #[derive(Debug, Args)]
 pub struct Options {
     /// How to encrypt
-    #[arg(long, value_enum, default_value = "auto", global = true, env = "CHAT_CLIENT_ENCRYPTION")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        global = true,
+        env = "CHAT_CLIENT_ENCRYPTION",
+        hide_env_values = true
+    )]
     encryption: Wanted,
-    /// Accept only the server with this identity, whatever is remembered
+    /// Accept only a server with this identity
     #[arg(long, value_name = "SHA256:...", global = true)]
     identity: Option<Fingerprint>,
     /// Directory with publickey.txt and privatekey.txt for classic encryption [default: fresh keys each time]

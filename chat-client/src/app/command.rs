@@ -120,7 +120,7 @@ const TABLE: [Row; 14] = [
     Row {
         name: "/encryption",
         arguments: "[on|off|noise|classic]",
-        help: "switch encryption, or say how the connection is encrypted; 'on' is the best the server knows, 'classic' the original's cipher, which protects nothing",
+        help: "switch encryption, or say what it is; classic is the original's cipher, a toy",
         read: |rest| Some(Command::Encryption(read_encryption(rest)?)),
     },
     Row {

@@ -82,7 +82,7 @@ impl App {
 
     fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
         let Some(session) = self.session() else { return };
-        session.requests.add(request, now, session.patience());
+        session.requests.add(request, now);
         self.emit(Effect::Send { kind, text });
     }
 
@@ -230,7 +230,7 @@ impl App {
 
     fn list_users(&mut self, now: Instant) {
         if let Some(session) = self.session() {
-            session.requests.add(Request::ShowUsers, now, session.patience());
+            session.requests.add(Request::ShowUsers, now);
             self.show_users_if_due();
         }
     }
@@ -294,7 +294,7 @@ impl App {
                 (PacketType::LOGIN, Request::Login { user: user.clone(), password: password.clone() })
             }
         };
-        session.requests.add(waiting, now, session.patience());
+        session.requests.add(waiting, now);
         self.emit(Effect::SendCredentials { kind, user, password });
     }
 

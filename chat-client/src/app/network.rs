@@ -151,7 +151,7 @@ impl App {
     pub(super) fn incoming(&mut self, now: Instant, incoming: Incoming) {
         match incoming {
             Incoming::Packet { kind: PacketType::NOTICE, text } => self.noticed(&text),
-            Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(&text),
+            Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(now, &text),
             Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
             Incoming::Packet { kind, text } => self.told(now, kind, text),
             Incoming::Switched { protection, text } => self.switched(protection, text),
@@ -173,7 +173,7 @@ impl App {
     /// Draws the conclusions from a text; tells whether it refuses something.
     fn settle(&mut self, now: Instant, kind: PacketType, reply: Option<&Reply<'_>>) -> bool {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return false };
-        let Settled { answered, unanswered } = session.requests.settle(kind, reply, &session.me);
+        let Settled { answered, unanswered } = session.requests.settle(now, kind, reply, &session.me);
         match reply {
             Some(Reply::Joined(who)) if session.me.is(who) => session.joined = true,
             Some(Reply::Left(who)) if session.me.is(who) => {
@@ -206,10 +206,10 @@ impl App {
         }
     }
 
-    fn user_list(&mut self, text: &str) {
+    fn user_list(&mut self, now: Instant, text: &str) {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
         let names: Vec<String> = text::split_user_list(text).map(str::to_owned).collect();
-        session.requests.settle(PacketType::USERLIST, None, &session.me);
+        session.requests.settle(now, PacketType::USERLIST, None, &session.me);
         if session.users != names {
             session.users.clone_from(&names);
             self.show(Show::Users { names, asked: false });

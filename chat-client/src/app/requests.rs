@@ -92,15 +92,22 @@ pub(super) struct Settled {
 }
 
 /// The unanswered requests, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Requests {
     waiting: VecDeque<(Request, Instant)>,
+    patience: Duration,
+    /// When the server last answered something: one that is busy with earlier requests is not silent about later ones.
+    answered: Option<Instant>,
 }
 
 impl Requests {
-    /// Adds a request that should be answered within `patience`.
-    pub(super) fn add(&mut self, request: Request, now: Instant, patience: Duration) {
-        self.waiting.push_back((request, now + patience));
+    /// Begins with nothing asked. Requests should be answered within `patience`.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { waiting: VecDeque::new(), patience, answered: None }
+    }
+
+    pub(super) fn add(&mut self, request: Request, now: Instant) {
+        self.waiting.push_back((request, now));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -117,11 +124,18 @@ impl Requests {
 
     /// Returns when the oldest request has waited long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.front().map(|(_, deadline)| *deadline)
+        let (_, asked) = self.waiting.front()?;
+        Some(self.answered.map_or(*asked, |answered| answered.max(*asked)) + self.patience)
     }
 
     /// Finds the request that a packet answers.
-    pub(super) fn settle(&mut self, kind: PacketType, reply: Option<&Reply<'_>>, me: &Me) -> Settled {
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        kind: PacketType,
+        reply: Option<&Reply<'_>>,
+        me: &Me,
+    ) -> Settled {
         // Somebody else's coming and going also brings a user list; it counts only where one is due.
         let due = |(i, request): (usize, &Request)| i == 0 || !matches!(request, Request::UserList);
         let found = self
@@ -131,9 +145,10 @@ impl Requests {
             .position(|(i, (request, _))| due((i, request)) && request.is_answered_by(kind, reply, me));
         let Some(place) = found else { return Settled::default() };
         let unanswered = self.waiting.drain(..place).map(|(request, _)| request).collect();
-        let Some((answered, deadline)) = self.waiting.pop_front() else { return Settled::default() };
+        let Some((answered, _)) = self.waiting.pop_front() else { return Settled::default() };
+        self.answered = Some(now);
         if let Some(rest) = answered.then(reply) {
-            self.waiting.push_front((rest, deadline));
+            self.waiting.push_front((rest, now));
         }
         Settled { answered: Some(answered), unanswered: keep_sent(unanswered) }
     }
@@ -186,9 +201,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     fn waiting(requests: impl IntoIterator<Item = Request>) -> Requests {
-        let mut waiting = Requests::default();
+        let mut waiting = Requests::new(PATIENCE);
         for request in requests {
-            waiting.add(request, Instant::now(), PATIENCE);
+            waiting.add(request, Instant::now());
         }
         waiting
     }
@@ -202,7 +217,8 @@ mod tests {
         packets
             .iter()
             .map(|(kind, text)| {
-                let settled = requests.settle(*kind, Reply::read(*kind, text).as_ref(), me);
+                let reply = Reply::read(*kind, text);
+                let settled = requests.settle(Instant::now(), *kind, reply.as_ref(), me);
                 let unanswered = settled.unanswered.iter().map(|request| format!("-{}", request.name()));
                 let answered = settled.answered.iter().map(|request| format!("+{}", request.name()));
                 unanswered.chain(answered).collect::<Vec<_>>().join(" ")

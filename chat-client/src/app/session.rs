@@ -58,6 +58,10 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(peer: Peer, protection: Protection, greeting: &str) -> Self {
+        let patience = match peer {
+            Peer::Ours(_) => PATIENCE_OURS,
+            Peer::Original => PATIENCE_ORIGINAL,
+        };
         Self {
             peer,
             protection,
@@ -65,15 +69,7 @@ impl Session {
             me: Me::new(greeting),
             joined: false,
             users: Vec::new(),
-            requests: Requests::default(),
-        }
-    }
-
-    /// Returns how long to wait for an answer.
-    pub(super) fn patience(&self) -> Duration {
-        match self.peer {
-            Peer::Ours(_) => PATIENCE_OURS,
-            Peer::Original => PATIENCE_ORIGINAL,
+            requests: Requests::new(patience),
         }
     }
 

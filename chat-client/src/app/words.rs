@@ -25,7 +25,7 @@ pub(super) fn describe(protection: &Protection) -> String {
         Protection::Noise { identity, basis } => {
             let basis = match basis {
                 Basis::Pinned => "the server proved its pinned identity",
-                Basis::FirstContact => "first contact: pinned from now on is the server's identity",
+                Basis::FirstContact => "first contact, from now on only this identity is accepted here:",
                 Basis::Demanded => "the server proved the demanded identity",
                 Basis::Unverified => "nobody has checked the server's identity",
             };

@@ -215,10 +215,9 @@ impl LinkError {
         };
         match self {
             Self::Resolve { .. } => vec!["check the name; an IP address works too".to_owned()],
-            Self::Unreachable { address, .. } => vec![format!(
-                "is a server running there? On this machine: chat-server serve --port {}",
-                address.port()
-            )],
+            Self::Unreachable { .. } => {
+                vec!["is a server running there? chat-deploy status lists those it deployed".to_owned()]
+            }
             Self::NoGreeting { .. } => vec![
                 "it may be another kind of service, or a chat server of the January 2026 revision, which this client does not speak"
                     .to_owned(),

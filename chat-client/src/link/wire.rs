@@ -211,6 +211,9 @@ impl Wire {
         if kind == PacketType::SECURE {
             return Err(Misbehaviour::SecureWhilePlain.into());
         }
+        if !is_known(kind) {
+            return Ok(None);
+        }
         let Some(body) = self.decrypt(kind, body) else { return Ok(Some(Signal::Unreadable(kind))) };
         if kind == PacketType::PING {
             self.answer_ping(&body)?;
@@ -225,11 +228,7 @@ impl Wire {
                 self.greeted = true;
                 Ok(Some(Signal::Packet { kind, text }))
             }
-            kind if kind.is_original() || kind == PacketType::NOTICE => {
-                Ok(Some(Signal::Packet { kind, text }))
-            }
-            // Both sides ignore types they do not know: that is how the protocol grows.
-            _ => Ok(None),
+            _ => Ok(Some(Signal::Packet { kind, text })),
         }
     }
 
@@ -321,3 +320,12 @@ impl Wire {
         }
     }
 }
+
+/// Tells whether a server may send this type. Both sides ignore all others: that is how the protocol grows.
+fn is_known(kind: PacketType) -> bool {
+    let ours = [PacketType::HELLO, PacketType::PING, PacketType::NOTICE];
+    (PacketType::CONNECT..=PacketType::TIME).contains(&kind) || ours.contains(&kind)
+}
+
+#[cfg(test)]
+mod tests;
