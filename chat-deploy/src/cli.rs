@@ -31,20 +31,27 @@ Examples:
   chat-deploy rollback --instance myserver                back to the release before
   chat-deploy down --instance myserver                    stop it, keep a backup, remove the rest
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 changes pending (plan --detailed-exitcode),
-130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted,
+3 changes pending (plan --detailed-exitcode).";
 
 /// What all commands take.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// The server's name: 1 to 32 characters of a-z, 0-9 and '-'
-    #[arg(long, short, global = true, env = "CHAT_DEPLOY_INSTANCE", value_name = "NAME")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "CHAT_DEPLOY_INSTANCE",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
     pub instance: Option<InstanceName>,
     /// Where it runs; `up` and `plan` take ec2 if you do not say
-    #[arg(long, global = true, env = "CHAT_DEPLOY_PROVIDER", value_enum)]
+    #[arg(long, global = true, env = "CHAT_DEPLOY_PROVIDER", hide_env_values = true, value_enum)]
     pub provider: Option<Provider>,
     /// Settings file [default: chat-deploy.toml in the working directory, if there is one]
-    #[arg(long, global = true, env = "CHAT_DEPLOY_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, env = "CHAT_DEPLOY_CONFIG", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// One JSON object per line on standard output, for programs
     #[arg(long, global = true)]
@@ -102,13 +109,13 @@ pub enum Command {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Deployment {
     /// The port to listen on [default: the one it has, else 12345]
-    #[arg(long, env = "CHAT_DEPLOY_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, env = "CHAT_DEPLOY_PORT", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// Deploy this server program instead of building one
-    #[arg(long, env = "CHAT_DEPLOY_BINARY", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, env = "CHAT_DEPLOY_BINARY", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub binary: Option<PathBuf>,
     /// Build from this checkout [default: the one around the working directory]
-    #[arg(long, env = "CHAT_DEPLOY_SOURCE", value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "binary")]
+    #[arg(long, env = "CHAT_DEPLOY_SOURCE", hide_env_values = true, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "binary")]
     pub source: Option<PathBuf>,
     /// How many releases to keep, 3 to 50 [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(3..=50))]
@@ -186,7 +193,6 @@ mod tests {
     #[test]
     fn help_of_every_command() {
         let mut command = Cli::command().term_width(100);
-        // The environment of whoever runs the tests is none of the snapshot's business.
         let help = |command: &mut clap::Command| command.render_long_help().to_string();
         insta::assert_snapshot!("help", help(&mut command));
         command.build();
