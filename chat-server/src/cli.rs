@@ -48,8 +48,8 @@ pub(crate) enum Command {
 /// The settings that have flags; the file and the environment have all of them.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SettingsArgs {
-    /// Settings file, in TOML
-    #[arg(long, value_name = "FILE", env = "CHAT_CONFIG", hide_env_values = true)]
+    /// Settings file, in TOML [env: CHAT_CONFIG]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Literal address to listen on: 0.0.0.0 or :: for everyone [env: CHAT_HOST] [default: 127.0.0.1]
@@ -128,12 +128,12 @@ impl SettingsArgs {
             ("log.format", &self.log_format),
             ("log.level", &self.log_level),
         ];
-        let given = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        let variable =
+            |name| environment.iter().find(|(its_name, _)| its_name == name).map(|(_, value)| value);
+        let file = self.config.clone().or_else(|| variable("CHAT_CONFIG").map(PathBuf::from));
         // An empty variable counts as unset, as it does for every other setting.
-        Layers {
-            flags: given.collect(),
-            environment,
-            file: self.config.clone().filter(|path| !path.as_os_str().is_empty()),
-        }
+        let file = file.filter(|path| !path.as_os_str().is_empty());
+        Layers { flags, environment, file }
     }
 }

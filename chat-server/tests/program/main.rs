@@ -1,0 +1,6 @@
+//! Tests of the built program as a whole: its command line, its first start, its end, and what survives `kill -9`.
+
+mod command_line;
+mod kill_nine;
+mod process;
+mod start_and_stop;

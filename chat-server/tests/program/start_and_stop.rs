@@ -1,0 +1,98 @@
+//! First start, second start, and the ways to stop.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use chat_core::packet::PacketType;
+
+use crate::process::{Connection, ServerProcess, run};
+
+#[test]
+fn the_first_start_makes_everything_and_the_second_finds_it() {
+    let home = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(home.path());
+    let mut connection = Connection::open(server.address).unwrap();
+    connection.send(PacketType::CONNECT, "").unwrap();
+    assert_eq!(
+        connection.receive(PacketType::CONNECT).unwrap(),
+        "Server: Client-1 has connected to the server\n"
+    );
+    let data = home.path().join("data");
+    assert_eq!(fs::metadata(&data).unwrap().mode() & 0o7777, 0o700);
+    for file in ["identity", "accounts.redb", "rsa/publickey.txt", "rsa/privatekey.txt"] {
+        assert_eq!(fs::metadata(data.join(file)).unwrap().mode() & 0o7777, 0o600, "{file}");
+    }
+    let public = fs::read_to_string(data.join("rsa/publickey.txt")).unwrap();
+    assert_eq!(public.lines().count(), 16);
+    // A running server is no obstacle to asking for its identity.
+    let (code, identity, said) = run(home.path(), &["identity", "--data", "data"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    server.stop("TERM");
+
+    let _again = ServerProcess::start(home.path());
+    assert_eq!(run(home.path(), &["identity", "--data", "data"]).1, identity);
+    assert_eq!(fs::read_to_string(data.join("rsa/publickey.txt")).unwrap(), public);
+}
+
+#[test]
+fn sigterm_is_a_clean_end_and_sigint_an_interruption() {
+    let home = tempfile::tempdir().unwrap();
+    for (signal, code) in [("TERM", 0), ("INT", 130)] {
+        let server = ServerProcess::start(home.path());
+        let _idle = Connection::open(server.address).unwrap();
+        let (status, log) = server.stop(signal);
+        assert_eq!(status.code(), Some(code), "SIG{signal}: {log}");
+        assert!(log.contains("stopped"), "{log}");
+    }
+}
+
+#[test]
+fn neither_log_nor_debug_log_has_passwords_or_messages() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("server.toml"), "[log]\nlevel = 'trace'\n").unwrap();
+    let server = ServerProcess::start(home.path());
+    let mut connection = Connection::open(server.address).unwrap();
+    connection.send(PacketType::REGISTER, "alice:hunter2").unwrap();
+    connection.receive(PacketType::REGISTER).unwrap();
+    connection.send(PacketType::LOGIN, "alice:hunter2").unwrap();
+    connection.receive(PacketType::LOGIN).unwrap();
+    connection.send(PacketType::MESSAGE, "a private word").unwrap();
+    assert_eq!(connection.receive(PacketType::MESSAGE).unwrap(), "alice: a private word");
+    let (_, log) = server.stop("TERM");
+    assert!(!log.contains("hunter2") && !log.contains("private word"), "{log}");
+}
+
+#[test]
+fn a_second_server_is_told_what_is_in_its_way() {
+    let home = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(home.path());
+    let (code, _, said) = run(home.path(), &["--port", "0", "--data", "data", "--log-level", "off"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (
+            1,
+            "error: the data directory data is in use by another server\n\
+             hint: stop that server first, or start this one with another --data DIR\n"
+        )
+    );
+    let port = server.address.port().to_string();
+    let (code, _, said) = run(home.path(), &["--port", &port, "--data", "other", "--log-level", "off"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.starts_with(&format!("error: cannot listen on 127.0.0.1:{port}\n")), "{said}");
+    assert!(said.contains("\nhint: ") && said.contains("--port"), "{said}");
+}
+
+#[test]
+fn damage_in_the_data_directory_is_named_with_a_way_out() {
+    let home = tempfile::tempdir().unwrap();
+    let start = || run(home.path(), &["--port", "0", "--data", "data", "--log-level", "off"]);
+    assert_eq!(run(home.path(), &["identity", "--data", "data"]).0, 0);
+    fs::write(home.path().join("data/accounts.redb"), "no database").unwrap();
+    let (code, _, said) = start();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("accounts.redb") && said.contains("hint: restore"), "{said}");
+    fs::write(home.path().join("data/identity"), "no identity\n").unwrap();
+    let (code, _, said) = start();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("data/identity") && said.contains("hint: restore"), "{said}");
+}
