@@ -204,8 +204,8 @@ fn the_limits_are_the_defaults() {
         ("limits.byte_burst", format!("{} MiB at once", limits.byte_burst / 1024 / 1024)),
         ("accounts.registrations_per_hour", format!("{} an hour", accounts.registrations_per_hour)),
         ("accounts.free_failures", format!("{}", accounts.free_failures)),
-        ("limits.idle_timeout", format!("{} hours", limits.idle_timeout.as_secs() / 3600)),
-        ("limits.handshake_timeout", format!("{} seconds", limits.handshake_timeout.as_secs())),
+        ("limits.idle_timeout_seconds", format!("{} hours", limits.idle_timeout.as_secs() / 3600)),
+        ("limits.handshake_timeout_seconds", format!("{} seconds", limits.handshake_timeout.as_secs())),
         ("limits.messages_per_second", format!("{} a second", limits.messages_per_second)),
         ("limits.message_burst", format!("{} at once", limits.message_burst)),
         ("limits.max_connections", format!("{}", limits.max_connections)),
@@ -219,6 +219,27 @@ fn the_limits_are_the_defaults() {
         assert!(row[1].contains(&shown), "{setting} is {shown}, the document says {}", row[1]);
     }
     assert_eq!((HEADER_LEN, MAX_PACKET_LEN), (5, 1024 * 1024), "as section 1 and the table say");
+}
+
+#[test]
+fn every_setting_that_the_documents_name_exists() {
+    let mut section = String::new();
+    let mut known = Vec::new();
+    for line in Settings::default().to_toml().lines() {
+        match (line.strip_prefix('['), line.split_once(" = ")) {
+            (Some(name), _) => section = name.trim_end_matches(']').to_owned(),
+            (None, Some((name, _))) => known.push(format!("{section}.{name}")),
+            (None, None) => {}
+        }
+    }
+    let named =
+        [DOCUMENT, include_str!("../../docs/security.md")].into_iter().flat_map(|text| text.split('`'));
+    let named: Vec<_> =
+        named.filter(|word| word.starts_with("limits.") || word.starts_with("accounts.")).collect();
+    assert!(named.len() > 30, "the documents name settings: {named:?}");
+    for name in named.into_iter().filter(|name| *name != "accounts.redb") {
+        assert!(known.iter().any(|setting| setting == name), "there is no setting {name}");
+    }
 }
 
 #[test]
