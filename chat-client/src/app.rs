@@ -351,3 +351,6 @@ impl App {
         self.emit(Effect::Open { address, encryption });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ impl App {
         }
     }
 
-    fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
+    pub(super) fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
         let Some(session) = self.session() else { return };
         session.requests.add(request, now);
         self.emit(Effect::Send { kind, text });

@@ -29,13 +29,23 @@ impl App {
         };
         self.backoff.reset();
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
-        if let Some(Resume { joined, login, .. }) = resume {
-            if let Some((user, password)) = login {
-                self.send_credentials(now, AccountRequest::Login, user, password);
+        if let Some(resume) = resume {
+            self.resume(now, &protection, resume);
+        }
+    }
+
+    fn resume(&mut self, now: Instant, protection: &Protection, resume: Resume) {
+        let Resume { encryption, joined, login } = resume;
+        match login {
+            // The link sees to it that this does not happen; a password is worth a second look.
+            Some(_) if *protection == Protection::Plain && encryption != Encryption::Off => {
+                self.fail("not logged in again: the connection is protected less than before");
             }
-            if joined {
-                self.obey(now, "/join");
-            }
+            Some((user, password)) => self.send_credentials(now, AccountRequest::Login, user, password),
+            None => {}
+        }
+        if joined {
+            self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
     }
 
