@@ -63,6 +63,14 @@ proptest! {
     }
 
     #[test]
+    fn powers_agree_with_num_bigint(key in strange_key(), m in any::<[u8; 40]>()) {
+        let m = BigUint::from_bytes_le(&m);
+        for pair in key.pairs() {
+            prop_assert_eq!(hazmat::public_power(pair, &m), m.modpow(pair.e(), pair.n()));
+        }
+    }
+
+    #[test]
     fn decryption_takes_only_what_encryption_makes(
         key in key(),
         plain in prop::collection::vec(any::<u8>(), 0..20),

@@ -119,11 +119,10 @@ fn search<R: CryptoRng + ?Sized>(
     // A number of this many bits is prime with a probability of 1.4 / bits, so this many failures do not happen in a
     // range that has its share of primes.
     for _ in 0..100 * max.bits() {
-        let mut start = rng.random_biguint_range(min, &(max + 1u32));
-        start.set_bit(0, true);
+        let start = rng.random_biguint_range(min, &(max + 1u32));
         let prime = match start.to_u64() {
             Some(word) => miller_rabin::is_prime_word(word).then_some(start),
-            None => first_prime(&start, rng),
+            None => first_prime(&(start | BigUint::one()), rng),
         };
         if let Some(prime) = prime.filter(|prime| prime <= max) {
             return Ok(prime);

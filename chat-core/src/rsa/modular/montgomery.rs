@@ -12,6 +12,8 @@ use super::{Ring, from_digits, write_digits};
 /// Numbers modulo an odd `n` above 1, each kept as `value * R mod n` with `R = 2^(64 * digits)`.
 #[derive(Debug, Clone)]
 pub(in crate::rsa) struct Montgomery {
+    modulus: BigUint,
+    /// The modulus once more, as digits.
     n: Vec<u64>,
     /// The inverse of `-n` modulo 2^64.
     negative_inverse: u64,
@@ -31,7 +33,13 @@ impl Montgomery {
         let low = digits.first().copied()?;
         let r = (BigUint::from(1u8) << (64 * digits.len())) % n;
         let [one, r_squared] = [padded(&r, digits.len()), padded(&(&r * &r % n), digits.len())];
-        Some(Self { n: digits, negative_inverse: inverse(low).wrapping_neg(), one, r_squared })
+        Some(Self {
+            modulus: n.clone(),
+            n: digits,
+            negative_inverse: inverse(low).wrapping_neg(),
+            one,
+            r_squared,
+        })
     }
 
     /// Returns the form of 1.
@@ -48,7 +56,7 @@ impl Montgomery {
 
     /// Brings a number into the form.
     pub(in crate::rsa) fn enter(&self, value: &BigUint) -> Vec<u64> {
-        let mut result = padded(&(value % from_digits(&self.n)), self.n.len());
+        let mut result = padded(&(value % &self.modulus), self.n.len());
         self.multiply_by(&mut result, &self.r_squared, &mut self.buffer());
         result
     }
