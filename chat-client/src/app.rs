@@ -196,7 +196,7 @@ enum Asked {
     /// Whether to send a password without encryption.
     PlainPassword(AccountRequest, Account),
     /// The password; a new one is asked for twice.
-    Password { request: AccountRequest, user: String, first: Option<Secret> },
+    Password { request: AccountRequest, user: String, plain_agreed: bool, first: Option<Secret> },
 }
 
 /// Where the client is between having no connection and leaving one.

@@ -9,7 +9,7 @@ use chat_core::secret::Secret;
 
 use super::command::{self, Account, Command, EncryptionChoice, Line};
 use super::requests::Request;
-use super::session::Session;
+use super::session::{Login, Session};
 use super::{
     AccountRequest, App, Asked, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE, Phase, Show, words,
 };
@@ -220,7 +220,7 @@ impl App {
     fn log_out(&mut self, now: Instant) {
         let Some(session) = self.session() else { return };
         let user =
-            session.requests.newest_login().or(session.me.login.as_ref().map(|(user, _)| user.as_str()));
+            session.requests.newest_login().or(session.me.login.as_ref().map(|login| login.user.as_str()));
         match user.map(str::to_owned) {
             Some(user) => self.request(now, PacketType::LOGOUT, String::new(), Request::Logout { user }),
             // The server says nothing to somebody who is not logged in.
@@ -249,50 +249,53 @@ impl App {
 
     /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
     fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
+        let interactive = self.config.interactive;
         let Some(session) = self.session() else { return };
-        if session.switching {
-            self.fail("not sent: encryption is being switched; try again in a moment");
-            return;
-        }
-        let plain = session.protection == Protection::Plain;
-        if plain && !self.config.allow_plain_passwords {
-            if !self.config.interactive {
-                self.fail("not sent: a password over a connection without encryption");
-                self.hint("--allow-plain-passwords sends it; anybody on the way can read it");
-                return;
-            }
+        if session.protection == Protection::Plain && !self.config.allow_plain_passwords && interactive {
             self.note("this connection is not encrypted: anybody on the way could read the password");
             self.ask(Asked::PlainPassword(request, account), "send it anyway? [y/N] ", false);
             return;
         }
-        self.send_account(now, request, account);
+        self.complete_account(now, request, account, self.config.allow_plain_passwords);
     }
 
-    fn send_account(&mut self, now: Instant, request: AccountRequest, account: Account) {
+    /// Asks for the password if it is missing. `plain_agreed` says that it may go out in the clear.
+    fn complete_account(
+        &mut self,
+        now: Instant,
+        request: AccountRequest,
+        account: Account,
+        plain_agreed: bool,
+    ) {
         let Account { user, password } = account;
         match password {
-            Some(password) => self.send_credentials(now, request, user, password),
+            Some(password) => {
+                self.send_credentials(now, request, Login { user, password, plain_agreed });
+            }
             None if self.config.interactive => {
                 let prompt = format!("password of {user}: ");
-                self.ask(Asked::Password { request, user, first: None }, prompt, true);
+                self.ask(Asked::Password { request, user, plain_agreed, first: None }, prompt, true);
             }
             None => self.fail("a password is needed: it is the rest of the line, spaces included"),
         }
     }
 
-    pub(super) fn send_credentials(
-        &mut self,
-        now: Instant,
-        request: AccountRequest,
-        user: String,
-        password: Secret,
-    ) {
+    /// Sends REGISTER or LOGIN, unless the connection would show the password. All passwords leave through here.
+    pub(super) fn send_credentials(&mut self, now: Instant, request: AccountRequest, login: Login) {
         let Some(session) = self.session() else { return };
+        if session.switching {
+            self.fail("not sent: encryption is being switched; try again in a moment");
+            return;
+        }
+        if session.protection == Protection::Plain && !login.plain_agreed {
+            self.fail("not sent: a password over a connection without encryption");
+            self.hint("--allow-plain-passwords sends it; anybody on the way can read it");
+            return;
+        }
+        let (user, password) = (login.user.clone(), login.password.clone());
         let (kind, waiting) = match request {
             AccountRequest::Register => (PacketType::REGISTER, Request::Register { user: user.clone() }),
-            AccountRequest::Login => {
-                (PacketType::LOGIN, Request::Login { user: user.clone(), password: password.clone() })
-            }
+            AccountRequest::Login => (PacketType::LOGIN, Request::Login(login)),
         };
         session.requests.add(waiting, now);
         self.emit(Effect::SendCredentials { kind, user, password });
@@ -313,16 +316,21 @@ impl App {
                 _ => self.note("not connected"),
             },
             Asked::Classic if yes => self.switch(Switch::Classic),
-            Asked::PlainPassword(request, account) if yes => self.send_account(now, request, account),
+            Asked::PlainPassword(request, account) if yes => {
+                self.complete_account(now, request, account, true);
+            }
             Asked::Classic | Asked::PlainPassword(..) => self.note("not sent"),
-            Asked::Password { request: AccountRequest::Register, user, first: None } => {
-                let asked = Asked::Password { request: AccountRequest::Register, user, first: Some(answer) };
-                self.ask(asked, "the same again: ", true);
+            Asked::Password { request: AccountRequest::Register, user, plain_agreed, first: None } => {
+                let request = AccountRequest::Register;
+                let again = Asked::Password { request, user, plain_agreed, first: Some(answer) };
+                self.ask(again, "the same again: ", true);
             }
             Asked::Password { first: Some(first), .. } if first.expose() != answer.expose() => {
                 self.fail("not sent: the two passwords differ");
             }
-            Asked::Password { request, user, .. } => self.send_credentials(now, request, user, answer),
+            Asked::Password { request, user, plain_agreed, .. } => {
+                self.send_credentials(now, request, Login { user, password: answer, plain_agreed });
+            }
         }
     }
 }

@@ -30,19 +30,14 @@ impl App {
         self.backoff.reset();
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
         if let Some(resume) = resume {
-            self.resume(now, &protection, resume);
+            self.resume(now, resume);
         }
     }
 
-    fn resume(&mut self, now: Instant, protection: &Protection, resume: Resume) {
-        let Resume { encryption, joined, login } = resume;
-        match login {
-            // The link sees to it that this does not happen; a password is worth a second look.
-            Some(_) if *protection == Protection::Plain && encryption != Encryption::Off => {
-                self.fail("not logged in again: the connection is protected less than before");
-            }
-            Some((user, password)) => self.send_credentials(now, AccountRequest::Login, user, password),
-            None => {}
+    fn resume(&mut self, now: Instant, resume: Resume) {
+        let Resume { joined, login, .. } = resume;
+        if let Some(login) = login {
+            self.send_credentials(now, AccountRequest::Login, login);
         }
         if joined {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
@@ -192,8 +187,8 @@ impl App {
             Some(Reply::LoggedOut(user)) if session.me.is(user) => session.me.login = None,
             _ => {}
         }
-        if let (Some(Reply::LoggedIn { .. }), Some(Request::Login { user, password })) = (reply, answered) {
-            session.me.login = Some((user, password));
+        if let (Some(Reply::LoggedIn { .. }), Some(Request::Login(login))) = (reply, answered) {
+            session.me.login = Some(login);
         }
         if let Phase::Leaving { by, .. } = &mut self.phase {
             // Answers still come: the server is only busy.
@@ -207,7 +202,7 @@ impl App {
         for request in requests {
             self.fail(format!("no answer to {}", request.name()));
             match request {
-                Request::Login { .. } => self.hint("an original server is silent when it refuses a login"),
+                Request::Login(_) => self.hint("an original server is silent when it refuses a login"),
                 Request::Date | Request::Time => {
                     self.hint("an original server is silent about time zones it does not know");
                 }

@@ -7,9 +7,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
-use chat_core::secret::Secret;
 
-use super::session::Me;
+use super::session::{Login, Me};
 use crate::replies::Reply;
 
 /// What an answer to one request looks like.
@@ -44,7 +43,7 @@ impl Request {
             Self::Join => "/join",
             Self::Leave => "/leave",
             Self::Register { .. } => "/register",
-            Self::Login { .. } => "/login",
+            Self::Login(_) => "/login",
             Self::Logout { .. } => "/logout",
             Self::Message => "a message",
             Self::WhoAmI => "/whoami",
@@ -62,10 +61,10 @@ impl Request {
             (Self::UserList, _) => kind == PacketType::USERLIST,
             (Self::Join, Some(Reply::Joined(who))) | (Self::Leave, Some(Reply::Left(who))) => me.is(who),
             (Self::Register { user }, Some(Reply::Registered(of) | Reply::Taken(of))) => user == of,
-            (Self::Login { user: wanted, .. }, Some(Reply::LoggedIn { client, user })) => {
-                me.is_client(client) && wanted == user
+            (Self::Login(login), Some(Reply::LoggedIn { client, user })) => {
+                me.is_client(client) && login.user == *user
             }
-            (Self::Login { user, .. }, Some(Reply::LoginRefused(of))) => user == of,
+            (Self::Login(login), Some(Reply::LoginRefused(of))) => login.user == *of,
             (Self::Logout { user }, Some(Reply::LoggedOut(of))) => user == of,
             (Self::Message, Some(Reply::Message { sender })) => me.is(sender),
             _ => false,
@@ -117,7 +116,7 @@ impl Requests {
     /// Returns the user who is being logged in.
     pub(super) fn newest_login(&self) -> Option<&str> {
         self.waiting.iter().rev().find_map(|(request, _)| match request {
-            Request::Login { user, .. } => Some(user.as_str()),
+            Request::Login(login) => Some(login.user.as_str()),
             _ => None,
         })
     }
@@ -196,6 +195,8 @@ fn keep_sent(mut requests: Vec<Request>) -> Vec<Request> {
 
 #[cfg(test)]
 mod tests {
+    use chat_core::secret::Secret;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     fn login(user: &str) -> Request {
-        Request::Login { user: user.to_owned(), password: Secret::new("x") }
+        Request::Login(Login { user: user.to_owned(), password: Secret::new("x"), plain_agreed: false })
     }
 
     /// Feeds packets; returns what each settled: `+` answered, `-` unanswered.

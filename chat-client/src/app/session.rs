@@ -18,8 +18,16 @@ const PATIENCE_ORIGINAL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Me {
     client: Option<String>,
-    /// The account, and the password to log in again with after a lost connection.
-    pub(super) login: Option<(String, Secret)>,
+    pub(super) login: Option<Login>,
+}
+
+/// An account, and what logs in to it again after a lost connection.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) password: Secret,
+    /// The person agreed that the password goes over a connection without encryption.
+    pub(super) plain_agreed: bool,
 }
 
 impl Me {
@@ -39,7 +47,7 @@ impl Me {
 
     /// Tells whether a client or user name is this client's.
     pub(super) fn is(&self, name: &str) -> bool {
-        self.is_client(name) || self.login.as_ref().is_some_and(|(user, _)| user == name)
+        self.is_client(name) || self.login.as_ref().is_some_and(|login| login.user == name)
     }
 }
 
@@ -93,5 +101,5 @@ pub(super) struct Resume {
     /// The same again: never less.
     pub(super) encryption: Encryption,
     pub(super) joined: bool,
-    pub(super) login: Option<(String, Secret)>,
+    pub(super) login: Option<Login>,
 }

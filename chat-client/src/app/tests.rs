@@ -257,6 +257,15 @@ fn a_password_does_not_slip_out_while_encryption_is_being_turned_off() {
 }
 
 #[test]
+fn a_password_asked_for_while_encrypted_is_not_sent_once_that_has_ended() {
+    let mut world = World::person().connected();
+    world.line("/login alice");
+    let text = "Server: Encryption turned off for Client-1\n".to_owned();
+    world.event(Event::Incoming(Incoming::Switched { protection: Protection::Plain, text }));
+    assert_eq!(world.answer("secret"), ["! not sent: a password over a connection without encryption"]);
+}
+
+#[test]
 fn a_missing_password_is_asked_for_hidden_and_a_new_one_twice() {
     let mut world = World::person().connected();
     assert_eq!(world.line("/login alice"), ["ask hidden password of alice:"]);
@@ -327,7 +336,18 @@ fn a_login_is_not_restored_over_a_weaker_connection() {
     world.event(Event::Lost(reset()));
     world.later(1);
     let opened = world.opened(ours(), Protection::Plain);
-    assert_eq!(opened[2..], ["! not logged in again: the connection is protected less than before"]);
+    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
+
+    // Encryption turned off after the login is no permission to send the password without.
+    let mut world = World::person().connected();
+    world.line("/login alice secret");
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    let off = Incoming::Switched { protection: Protection::Plain, text: String::new() };
+    world.event(Event::Incoming(off));
+    world.event(Event::Lost(reset()));
+    assert_eq!(world.later(1), ["open home:1 Off"]);
+    let opened = world.opened(ours(), Protection::Plain);
+    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
 }
 
 #[test]
