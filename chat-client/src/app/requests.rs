@@ -19,10 +19,7 @@ pub(super) enum Request {
     Register {
         user: String,
     },
-    Login {
-        user: String,
-        password: Secret,
-    },
+    Login(Login),
     Logout {
         user: String,
     },
