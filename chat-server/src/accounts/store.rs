@@ -3,6 +3,7 @@
 //! redb is one file with crash-safe transactions. A user is added in one transaction that is synced before it is
 //! acknowledged, so that a crash leaves all of it or nothing.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -80,8 +81,15 @@ enum State {
 impl RedbStore {
     /// Opens the database at `path`; makes it, with mode 0600, if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, AccountsError> {
-        create_private(path).map_err(|source| AccountsError::Io { path: path.to_owned(), source })?;
-        Self::open_with(path, Box::new(|builder, path| builder.create(path)))
+        let failed = |source| AccountsError::Io { path: path.to_owned(), source };
+        if !path.try_exists().map_err(failed)? {
+            let draft = path.with_added_extension("new");
+            create_anew(&draft).map_err(failed)?;
+            Self::open_with(&draft, Box::new(|builder, path| builder.create(path)))?.close()?;
+            fs::rename(&draft, path).and_then(|()| private_file::sync_parent(path)).map_err(failed)?;
+        }
+        // Not `create`, which would take an emptied file for a new one and let everybody's name be taken again.
+        Self::open_with(path, Box::new(|builder, path| builder.open(path)))
     }
 
     fn open_with(path: &Path, open_file: OpenFile) -> Result<Self, AccountsError> {
@@ -238,13 +246,14 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
     Ok(SCHEMA)
 }
 
-/// Makes an empty file, the owner's only, unless there is one, and makes sure that its name survives a crash.
-fn create_private(path: &Path) -> io::Result<()> {
-    match private_file::create(path) {
-        Ok(file) => file.sync_all().and_then(|()| private_file::sync_parent(path)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+/// Makes an empty file, the owner's only, in place of what an interrupted start may have left behind: redb does not
+/// open a database that it was just making.
+fn create_anew(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    private_file::create(path).map(drop)
 }
 
 /// What redb reports as a failed access though the file's contents are to blame.

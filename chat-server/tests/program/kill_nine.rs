@@ -1,13 +1,15 @@
-//! `kill -9` in a storm of registrations, again and again: whoever got an answer has an account afterwards.
+//! `kill -9` in a storm of registrations, again and again: whoever got an answer has an account afterwards. And at the first
+//! start, of which nothing half-done may be left.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use chat_core::packet::PacketType;
 
-use crate::process::{Connection, ServerProcess};
+use crate::process::{Connection, ServerProcess, server};
 
 const ROUNDS: u64 = 8;
 const CONNECTIONS: u64 = 4;
@@ -70,5 +72,17 @@ fn every_acknowledged_registration_survives_kill_nine_and_none_is_there_by_half(
         connection.send(PacketType::REGISTER, &format!("{name}:again")).unwrap();
         let answer = connection.receive(PacketType::REGISTER).unwrap();
         assert!(answer.contains("was successfully registered"), "{answer}");
+    }
+}
+
+#[test]
+fn a_first_start_killed_at_any_moment_is_no_obstacle_to_the_next() {
+    for millis in (0..60).step_by(3) {
+        let home = tempfile::tempdir().unwrap();
+        let mut child = server(home.path()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ServerProcess::start(home.path());
     }
 }

@@ -1,5 +1,8 @@
 //! Tests of the built program as a whole: its command line, its first start, its end, and what survives `kill -9`.
 
+// Says to clippy what cargo knows: that helpers, too, are tests.
+#![cfg(test)]
+
 mod command_line;
 mod kill_nine;
 mod process;

@@ -30,6 +30,15 @@ pub(crate) fn finished(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
+/// A server with its data in `home`, on any free port, with passwords as cheap as they can be.
+pub(crate) fn server(home: &Path) -> Command {
+    let mut command = program(home);
+    command
+        .args(["--port", "0", "--log-format", "json", "--data", "data"])
+        .envs([("CHAT_ACCOUNTS_MEMORY_KIB", "8"), ("CHAT_ACCOUNTS_ITERATIONS", "1")]);
+    command
+}
+
 /// A running server; killed when dropped.
 pub(crate) struct ServerProcess {
     child: Child,
@@ -39,15 +48,9 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server with its data in `home`, on any free port, with passwords as cheap as they can be.
+    /// Starts a server with its data in `home`.
     pub(crate) fn start(home: &Path) -> Self {
-        let mut child = program(home)
-            .args(["--port", "0", "--log-format", "json", "--data"])
-            .arg(home.join("data"))
-            .envs([("CHAT_ACCOUNTS_MEMORY_KIB", "8"), ("CHAT_ACCOUNTS_ITERATIONS", "1")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = server(home).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while log.read_line(&mut said).unwrap() > 0 {
@@ -62,7 +65,7 @@ impl ServerProcess {
                 return Self { child, log: Some(log), address };
             }
         }
-        panic!("the server does not listen:\n{said}");
+        panic!("the server does not listen, {}:\n{said}", child.wait().unwrap());
     }
 
     /// Sends a signal by its name, and waits for the end. Returns what else the server logged.

@@ -1,6 +1,5 @@
 //! Tests of the store: what is on disk, what damage and a full disk do.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,9 +73,21 @@ fn what_is_no_database_is_refused_by_name() {
     assert!(matches!(error, AccountsError::Damaged { .. }), "{error:?}");
     assert!(error.to_string().contains(&path.display().to_string()));
     assert!(error.hint().unwrap().contains("backup"));
+    fs::write(&path, "").unwrap();
+    let error = RedbStore::open(&path).err().unwrap();
+    assert!(matches!(error, AccountsError::Damaged { .. }), "an emptied file is not a new one: {error:?}");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(RedbStore::open(&path).is_err());
+}
+
+#[test]
+fn what_an_interrupted_first_start_left_behind_is_no_obstacle() {
+    let directory = tempfile::tempdir().unwrap();
+    let draft = directory.path().join("accounts.redb.new");
+    fs::write(&draft, [0; 4096]).unwrap();
+    assert_eq!(RedbStore::open(&path_in(&directory)).unwrap().count().unwrap(), 0);
+    assert!(!draft.exists());
 }
 
 #[test]
@@ -145,7 +156,7 @@ impl StorageBackend for SmallDisk {
 fn a_full_disk_refuses_new_users_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let path = path_in(&directory);
-    create_private(&path).unwrap();
+    RedbStore::open(&path).unwrap().close().unwrap();
     let full = Arc::new(AtomicBool::new(false));
     let disk_full = Arc::clone(&full);
     let open_file: OpenFile = Box::new(move |builder, path| {
