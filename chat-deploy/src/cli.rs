@@ -36,6 +36,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted,
 
 /// What all commands take.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The server's name: 1 to 32 characters of a-z, 0-9 and '-'
     #[arg(

@@ -185,7 +185,8 @@ pub trait Host {
     /// The host's. [`Host::revert`] returns to the former from wherever this stopped.
     fn activate(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
 
-    /// Makes what was activated the one to keep. `deployed_at` (seconds since 1970) marks it as newly deployed.
+    /// Makes what was activated the one to keep. `deployed_at` (seconds since 1970) marks it as newly deployed, and as
+    /// later than all others even if the clock says otherwise.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Er
     let session = Session::of_deployment(context)?;
     let release = up::find_release(context)?;
     let observed = session.observe()?;
-    let desired = up::desire(context, &session, &observed, release);
+    let desired = up::desire(context, &session, &observed.host, release);
     let plan = session.plan(&desired, &observed)?;
     if plan.is_empty() {
         context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;

@@ -38,6 +38,9 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome
 
 /// Finds the release that was deployed before the current one; never one that was not healthy.
 fn former(host: &HostState) -> Option<&Release> {
+    if let Some(unconfirmed) = &host.unconfirmed {
+        return host.release(unconfirmed.former.as_ref()?);
+    }
     let current = host.release(host.current.as_ref()?)?;
     let deployed = |release: &&Release| release.deployed_at > 0 && release.deployed_at < current.deployed_at;
     host.releases.iter().find(deployed)
@@ -56,6 +59,7 @@ fn named<'a>(host: &'a HostState, wanted: &str) -> Result<&'a Release, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Unconfirmed;
     use crate::release::{ReleaseId, digest};
 
     fn host(deployed: &[(&str, u64)], current: &str) -> HostState {
@@ -83,6 +87,10 @@ mod tests {
         // Deployed again, it is the youngest.
         assert_eq!(version(former(&host(&[("1", 40), ("2", 20)], "1"))), Some("2"));
         assert_eq!(version(former(&HostState::default())), None);
+        // The current one was never seen healthy, so the one before it is meant, whatever their ages.
+        let mut interrupted = host(&[("1", 10), ("2", 20), ("3", 0)], "3");
+        interrupted.unconfirmed = Some(Unconfirmed { former: Some(interrupted.releases[1].id.clone()) });
+        assert_eq!(version(former(&interrupted)), Some("1"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::diff::diff;
 use crate::error::Error;
 use crate::health::ChatProbe;
 use crate::host::local::LocalHost;
-use crate::host::{Held, Host as _};
+use crate::host::{Held, Host as _, HostState};
 use crate::instance::InstanceName;
 use crate::observe::{Observed, observe};
 use crate::plan::Plan;
@@ -71,14 +71,14 @@ impl<'a> Session<'a> {
 
     /// Plans how to get there, and makes sure beforehand that nothing stands in the way.
     pub(super) fn plan(&self, desired: &Desired, observed: &Observed) -> Result<Plan, Error> {
-        self.check_port(desired.config.listen.port(), observed)?;
+        self.check_port(desired.config.listen.port(), &observed.host)?;
         Ok(diff(desired, &self.host.reach(&desired.config), observed))
     }
 
     /// Checks that the port is free, unless our own server has it.
-    pub(super) fn check_port(&self, port: u16, observed: &Observed) -> Result<(), Error> {
+    pub(super) fn check_port(&self, port: u16, state: &HostState) -> Result<(), Error> {
         let listen = self.host.listen(port);
-        let own = observed.host.config.as_ref().filter(|_| observed.host.process.is_some());
+        let own = state.config.as_ref().filter(|_| state.process.is_some());
         match own {
             Some(config) if config.listen == listen => Ok(()),
             _ => Ok(self.host.check_port(listen)?),

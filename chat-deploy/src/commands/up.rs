@@ -7,8 +7,7 @@ use crate::clock::Clock as _;
 use crate::config::ServerConfig;
 use crate::desired::Desired;
 use crate::error::Error;
-use crate::host::Host as _;
-use crate::observe::Observed;
+use crate::host::{Host as _, HostState};
 use crate::release::{self, Release, SERVER, build};
 use crate::report::{Event, Report as _};
 use crate::settings::DEFAULT_PORT;
@@ -17,14 +16,14 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
     let session = Session::of_deployment(context)?;
     let _lock = session.lock()?;
     // What would come in the way comes to light before the minutes that a build takes.
-    let observed = session.observe()?;
-    session.check_port(port(context, &observed), &observed)?;
-    if observed.host.process.is_none() && !args.yes && !context.ui.can_ask() {
+    let state = session.host.state()?;
+    session.check_port(port(context, &state), &state)?;
+    if state.process.is_none() && !args.yes && !context.ui.can_ask() {
         return Err(Error::NobodyToAsk);
     }
-    let desired = desire(context, &session, &observed, find_release(context)?);
-    // A build takes long enough for a server to end meanwhile.
+    let release = find_release(context)?;
     let observed = session.observe()?;
+    let desired = desire(context, &session, &observed.host, release);
     let plan = session.plan(&desired, &observed)?;
     if plan.is_empty() {
         context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
@@ -40,10 +39,10 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
 pub(super) fn desire(
     context: &Context<'_>,
     session: &Session<'_>,
-    observed: &Observed,
+    state: &HostState,
     release: Release,
 ) -> Desired {
-    let listen = session.host.listen(port(context, observed));
+    let listen = session.host.listen(port(context, state));
     Desired {
         release,
         config: ServerConfig::render(listen, &session.host.data_dir(), &context.settings.server),
@@ -82,7 +81,7 @@ pub(super) fn find_release(context: &Context<'_>) -> Result<Release, Error> {
     Ok(built?)
 }
 
-fn port(context: &Context<'_>, observed: &Observed) -> u16 {
-    let there = observed.host.config.as_ref().map(|config| config.listen.port());
+fn port(context: &Context<'_>, state: &HostState) -> u16 {
+    let there = state.config.as_ref().map(|config| config.listen.port());
     context.settings.port.or(there).unwrap_or(DEFAULT_PORT)
 }

@@ -248,9 +248,10 @@ impl Host for World {
         if let Some(moment) = deployed_at {
             self.change(|disk| {
                 let current = disk.current.clone();
+                let youngest = disk.releases.iter().map(|release| release.deployed_at).max().unwrap_or(0);
                 let releases =
                     disk.releases.iter_mut().filter(|release| Some(&release.id) == current.as_ref());
-                releases.for_each(|release| release.deployed_at = moment);
+                releases.for_each(|release| release.deployed_at = moment.max(youngest + 1));
             })?;
         }
         self.change(|disk| disk.journal = None)

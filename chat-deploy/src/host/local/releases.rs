@@ -84,8 +84,10 @@ pub(super) fn check_config(layout: &Layout, id: &ReleaseId, config: &ServerConfi
     Err(HostError::ConfigRefused { said })
 }
 
-/// Notes when a release was deployed.
-pub(super) fn mark_deployed(layout: &Layout, id: &ReleaseId, deployed_at: u64) -> Result<(), HostError> {
+/// Notes when a release was deployed; always later than any other, since the order says which one to go back to.
+pub(super) fn mark_deployed(layout: &Layout, id: &ReleaseId, now: u64) -> Result<(), HostError> {
+    let youngest = list(layout)?.iter().map(|release| release.deployed_at).max().unwrap_or(0);
+    let deployed_at = now.max(youngest + 1);
     match read(layout, id)? {
         Some(release) => write_record(&layout.release(id), &Release { deployed_at, ..release }),
         None => Err(HostError::NoRelease { id: id.clone() }),
