@@ -274,8 +274,8 @@ impl Accounts {
         work.await.map_err(|_| AccountsError::Interrupted)?
     }
 
-    /// Finishes the work under way and closes the database; later requests fail with
-    /// [`AccountsError::Closed`]. Dropping the last handle does as much, only without waiting for it.
+    /// Finishes the passwords being hashed, sends those who wait for their turn away as [`LoginOutcome::Busy`], and
+    /// closes the database. Dropping the last handle does as much, only without waiting for it.
     ///
     /// # Errors
     ///

@@ -12,7 +12,6 @@ use clap::{Args, Parser, Subcommand};
     name = "chat-server",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "Settings come from flags, then the environment (CHAT_HOST, CHAT_PORT, CHAT_LIMITS_MAX_CONNECTIONS, \
                   ...), then the settings file, then defaults.\n\n\
                   Examples:\n  \

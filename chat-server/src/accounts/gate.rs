@@ -12,7 +12,7 @@ use crate::config::limit_key;
 pub(super) struct HashGate {
     places: Arc<Semaphore>,
     running: Arc<Semaphore>,
-    parallel: u32,
+    all_places: u32,
 }
 
 /// The right to hash one password; given back when dropped.
@@ -24,10 +24,11 @@ pub(super) struct HashTurn {
 
 impl HashGate {
     pub(super) fn new(parallel: usize, queue: usize) -> Self {
+        let all_places = u32::try_from(parallel.saturating_add(queue)).unwrap_or(u32::MAX);
         Self {
-            places: Arc::new(Semaphore::new(parallel.saturating_add(queue).min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(all_places as usize)),
             running: Arc::new(Semaphore::new(parallel)),
-            parallel: u32::try_from(parallel).unwrap_or(u32::MAX),
+            all_places,
         }
     }
 
@@ -38,12 +39,11 @@ impl HashGate {
         Some(HashTurn { _running: running, _place: place })
     }
 
-    /// Lets nobody enter any more and waits until those inside have finished.
+    /// Sends those who wait away, lets nobody enter any more, and waits until those inside have finished.
     pub(super) async fn close_and_finish(&self) {
-        self.places.close();
-        // Everyone's turn at once comes after those who queued before.
-        let _everyone = self.running.acquire_many(self.parallel).await;
         self.running.close();
+        let _everyone = self.places.acquire_many(self.all_places).await;
+        self.places.close();
     }
 }
 
@@ -117,18 +117,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn closing_waits_for_those_inside_and_refuses_newcomers() {
-        let gate = Arc::new(HashGate::new(2, 10));
+    async fn closing_waits_for_those_inside_and_for_nobody_else() {
+        let gate = Arc::new(HashGate::new(1, 10));
         let inside = gate.enter().await.unwrap();
-        let closing = tokio::spawn({
+        let spawn = |close: bool| {
             let gate = Arc::clone(&gate);
-            async move { gate.close_and_finish().await }
-        });
+            tokio::spawn(async move {
+                if close {
+                    gate.close_and_finish().await;
+                }
+                gate.enter().await.is_some()
+            })
+        };
+        let waiting = spawn(false);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let closing = spawn(true);
+        assert!(!waiting.await.unwrap());
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!closing.is_finished());
         assert!(gate.enter().await.is_none());
         drop(inside);
-        closing.await.unwrap();
+        assert!(!closing.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use chat_core::packet::PacketType;
 
 use crate::process::{Connection, ServerProcess, server};
 
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 6;
 const CONNECTIONS: u64 = 4;
 
 /// Registers one name after the other until the server is gone, and notes each that is acknowledged.

@@ -50,7 +50,12 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts a server with its data in `home`.
     pub(crate) fn start(home: &Path) -> Self {
-        let mut child = server(home).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(home, &[])
+    }
+
+    /// Starts a server with further variables in its environment.
+    pub(crate) fn start_with(home: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = server(home).envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while log.read_line(&mut said).unwrap() > 0 {
