@@ -1,0 +1,205 @@
+//! The link over real sockets: our server, an original one, and somebody in between.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+use chat_client::link::{
+    self, Basis, Encryption, Incoming, LinkError, Misbehaviour, Peer, Protection, Switch,
+};
+use chat_client::{ProbeError, probe};
+use chat_core::frame::packet;
+use chat_core::noise::Fingerprint;
+use chat_core::packet::PacketType as T;
+
+use crate::original::Original;
+use crate::proxy::{Mischief, Proxy};
+use crate::world::{Home, PATIENCE, Server, next, server_address};
+
+fn basis(protection: Protection) -> Basis {
+    match protection {
+        Protection::Noise { basis, .. } => basis,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_ours_is_pinned_at_first_contact_and_recognised_later() {
+    let (server, home) = (Server::start(), Home::new());
+    let target = home.target(server.address(), Encryption::Auto);
+    let mut opened = link::open(&target).await.unwrap();
+    assert_eq!(basis(opened.protection), Basis::FirstContact);
+    assert_eq!(opened.greeting, "Server: Client-1 has connected to the server\n");
+    opened.link.send(T::MESSAGE, "hello π\n".as_bytes()).unwrap();
+    assert_eq!(next(&mut opened.link, T::MESSAGE).await.unwrap(), "Client-1: hello π\n");
+    let again = link::open(&target).await.unwrap();
+    assert_eq!(basis(again.protection), Basis::Pinned);
+    assert_eq!(home.pins().lookup(&target.address).unwrap(), Some(server.running.fingerprint()));
+}
+
+#[tokio::test]
+async fn bytes_may_come_one_by_one() {
+    let (server, home) = (Server::start(), Home::new());
+    let proxy = Proxy::start(server.address(), Mischief::Dribble);
+    for encryption in [Encryption::Auto, Encryption::Classic, Encryption::Off] {
+        let mut link = link::open(&home.target(proxy.address, encryption)).await.unwrap().link;
+        link.send(T::MESSAGE, b"slow\n").unwrap();
+        assert!(next(&mut link, T::MESSAGE).await.unwrap().ends_with(": slow\n"));
+    }
+}
+
+#[tokio::test]
+async fn encryption_is_switched_on_and_off_in_mid_connection() {
+    let (server, home) = (Server::start(), Home::new());
+    let mut link = link::open(&home.target(server.address(), Encryption::Auto)).await.unwrap().link;
+    for to in [Switch::Off, Switch::Classic, Switch::Classic, Switch::Off, Switch::Noise] {
+        link.switch(to).unwrap();
+        // Queued behind the switch: it must leave in the new state.
+        link.send(T::MESSAGE, b"on the way\n").unwrap();
+        let Incoming::Switched { protection, .. } = link.next().await.unwrap() else { panic!() };
+        match to {
+            Switch::Off => assert_eq!(protection, Protection::Plain),
+            Switch::Classic => assert_eq!(protection, Protection::Classic),
+            Switch::Noise => assert_eq!(basis(protection), Basis::Pinned),
+        }
+        assert_eq!(next(&mut link, T::MESSAGE).await.unwrap(), "Client-1: on the way\n");
+    }
+    assert!(matches!(link.switch(Switch::Classic), Err(LinkError::Busy)));
+}
+
+#[tokio::test]
+async fn an_original_server_is_spoken_to_only_if_that_is_asked_for() {
+    let (original, home) = (Original::start(), Home::new());
+    let open = |encryption| {
+        let target = home.target(original.address, encryption);
+        async move { link::open(&target).await }
+    };
+    assert!(matches!(open(Encryption::Auto).await, Err(LinkError::Original(_))));
+    assert!(matches!(open(Encryption::Noise).await, Err(LinkError::Original(_))));
+    let mut plain = open(Encryption::Off).await.unwrap();
+    assert_eq!((plain.peer, plain.protection), (Peer::Original, Protection::Plain));
+    let mut classic = open(Encryption::Classic).await.unwrap();
+    assert_eq!(classic.protection, Protection::Classic);
+    classic.link.send(T::MESSAGE, "hello π\n".as_bytes()).unwrap();
+    for link in [&mut classic.link, &mut plain.link] {
+        assert_eq!(next(link, T::MESSAGE).await.unwrap(), "Client-4: hello π\n");
+    }
+    assert!(matches!(classic.link.switch(Switch::Noise), Err(LinkError::Original(_))));
+    classic.link.switch(Switch::Classic).unwrap();
+    let switched = classic.link.next().await.unwrap();
+    assert!(matches!(switched, Incoming::Switched { protection: Protection::Classic, .. }), "{switched:?}");
+    classic.link.send(T::MESSAGE, b"new keys\n").unwrap();
+    for link in [&mut classic.link, &mut plain.link] {
+        assert_eq!(next(link, T::MESSAGE).await.unwrap(), "Client-4: new keys\n");
+    }
+}
+
+#[tokio::test]
+async fn another_identity_at_a_pinned_address_is_refused() {
+    let (server, home) = (Server::start(), Home::new());
+    let target = home.target(server.address(), Encryption::Auto);
+    let expected = Fingerprint::of(&[7; 32]);
+    home.pins().pin(&target.address, expected).unwrap();
+    let Err(LinkError::ChangedIdentity { pinned, offered, .. }) = link::open(&target).await else { panic!() };
+    assert_eq!((pinned, offered), (expected, server.running.fingerprint()));
+    assert_eq!(home.pins().lookup(&target.address).unwrap(), Some(expected));
+}
+
+#[tokio::test]
+async fn only_the_demanded_identity_will_do() {
+    let (server, home) = (Server::start(), Home::new());
+    let mut target = home.target(server.address(), Encryption::Auto);
+    target.trust.demanded = Some(Fingerprint::of(&[7; 32]));
+    assert!(matches!(link::open(&target).await, Err(LinkError::NotDemanded { .. })));
+    assert_eq!(home.pins().lookup(&target.address).unwrap(), None);
+    target.trust.demanded = Some(server.running.fingerprint());
+    assert_eq!(basis(link::open(&target).await.unwrap().protection), Basis::Demanded);
+}
+
+#[tokio::test]
+async fn a_server_that_hides_its_encryption_is_taken_for_an_original_only_where_nothing_is_pinned() {
+    let (server, home) = (Server::start(), Home::new());
+    for mischief in [Mischief::StripHello, Mischief::StripCaps] {
+        let proxy = Proxy::start(server.address(), mischief);
+        let target = home.target(proxy.address, Encryption::Auto);
+        let refused = link::open(&target).await.unwrap_err();
+        assert!(matches!(refused, LinkError::Original(_) | LinkError::NoNoise(_)), "{refused}");
+        home.pins().pin(&target.address, server.running.fingerprint()).unwrap();
+        for encryption in [Encryption::Auto, Encryption::Noise, Encryption::Classic, Encryption::Off] {
+            let target = home.target(proxy.address, encryption);
+            let refused = link::open(&target).await.unwrap_err();
+            assert!(matches!(refused, LinkError::Stripped { .. }), "{encryption:?}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_changes_or_adds_bytes_ends_the_connection() {
+    let (server, home) = (Server::start(), Home::new());
+    for (mischief, expected) in [(Mischief::Tamper, "Noise"), (Mischief::Inject, "OutsideSecure")] {
+        let proxy = Proxy::start(server.address(), mischief);
+        match link::open(&home.target(proxy.address, Encryption::Auto)).await {
+            Err(LinkError::Misbehaved(error)) => assert!(format!("{error:?}").starts_with(expected)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_says_nothing_or_something_else_is_no_chat_server() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Home::new().target(silent.local_addr().unwrap(), Encryption::Auto);
+    let error = link::open(&target).await.unwrap_err();
+    assert!(matches!(error, LinkError::NoGreeting { .. }) && error.is_transient(), "{error}");
+
+    let web = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = web.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in web.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = link::open(&Home::new().target(address, Encryption::Auto)).await.unwrap_err();
+    assert!(matches!(error, LinkError::Misbehaved(Misbehaviour::Frame(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_turns_clients_away_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let hello = packet(T::HELLO, b"protocol=2\nagent=x\ncaps=noise\n").unwrap();
+        let notice = packet(T::NOTICE, b"code=full\ntext=No more connections.\n").unwrap();
+        stream.write_all(&[hello, notice].concat()).unwrap();
+        // What the client sent is read first: closing over it would reset the connection.
+        let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+    });
+    let error = link::open(&Home::new().target(address, Encryption::Auto)).await.unwrap_err();
+    assert!(matches!(&error, LinkError::TurnedAway(text) if text == "No more connections."), "{error:?}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_that_names_the_address() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = link::open(&Home::new().target(free, Encryption::Auto)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot connect to {free}"));
+    assert!(error.is_transient() && !error.hints().is_empty());
+}
+
+#[tokio::test]
+async fn a_probe_tells_who_is_there_and_leaves_no_trace() {
+    let server = Server::start();
+    let address = server_address(server.address());
+    let fingerprint = server.running.fingerprint();
+    for expected in [None, Some(fingerprint)] {
+        let found = probe(&address, expected, PATIENCE).await.unwrap();
+        assert_eq!(found.fingerprint, fingerprint);
+        assert!(found.agent.starts_with("chat-server/"), "{}", found.agent);
+    }
+    let other = probe(&address, Some(Fingerprint::of(&[7; 32])), PATIENCE).await.unwrap_err();
+    assert!(matches!(&other, ProbeError::Link { source: LinkError::NotDemanded { .. }, .. }), "{other:?}");
+    assert!(!other.is_transient());
+    let original = Original::start();
+    let error = probe(&server_address(original.address), None, PATIENCE).await.unwrap_err();
+    assert!(matches!(&error, ProbeError::Link { source: LinkError::Original(_), .. }), "{error:?}");
+}
