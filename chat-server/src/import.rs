@@ -79,9 +79,10 @@ impl ImportError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Pickle { .. } => Some(
+            Self::Pickle { source: PickleError::Callable { .. } | PickleError::Opcode { .. }, .. } => Some(
                 "nothing was run and nothing was stored; do not open the file with Python either".to_owned(),
             ),
+            Self::Pickle { .. } => Some("nothing was stored".to_owned()),
             Self::Store { source, .. } => source.hint(),
             Self::Read { .. } => None,
         }
