@@ -1,0 +1,192 @@
+//! Openings, losses, switches of encryption and of servers.
+
+use super::*;
+
+#[test]
+fn before_an_original_server_the_person_chooses_and_a_pipe_fails() {
+    let original = || Event::OpenFailed(LinkError::Original(ServerAddress::new("home", 1)));
+    for (answer, expected) in
+        [("c", "open home:1 Classic"), ("off", "open home:1 Off"), ("n", "* not connected")]
+    {
+        let mut world = World::person();
+        world.event(Event::Start { connect: true });
+        let asked = world.event(original());
+        assert_eq!(asked.last().unwrap(), "ask connect with classic, off, or not at all? [c/o/N]");
+        assert_eq!(world.answer(answer), [expected]);
+    }
+    let mut world = World::pipe();
+    world.event(Event::Start { connect: true });
+    let failed = world.event(original());
+    assert!(failed[0].starts_with("! home:1 is an original chat server"), "{failed:?}");
+    assert_eq!(failed[1..], ["quit Failed"]);
+    let mut demanding = World::new(|config| {
+        (config.interactive, config.encryption) = (true, Encryption::Noise);
+    });
+    demanding.event(Event::Start { connect: true });
+    assert!(demanding.event(original())[0].starts_with("! home:1 is an original"));
+}
+
+#[test]
+fn a_lost_connection_is_restored_with_encryption_login_and_room() {
+    let mut world = World::person().connected();
+    world.line("/login alice secret");
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    world.line("/join");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    world.line("hello");
+    let lost = world.event(Event::Lost(reset()));
+    assert_eq!(lost[0], "! no answer to a message");
+    assert!(
+        lost[1].starts_with("* the connection was lost: connection reset; reconnecting in 0."),
+        "{lost:?}"
+    );
+    assert!(world.app.wants_line());
+    assert_eq!(world.line("hello?"), ["! not sent: the connection is being restored"]);
+    assert_eq!(world.later(1), ["open home:1 Noise"]);
+    let failed = world.event(Event::OpenFailed(reset()));
+    assert!(failed[0].contains("; reconnecting in"), "{failed:?}");
+    world.later(2);
+    let opened = world.opened(ours(), noise());
+    assert_eq!(opened[2..], ["send LOGIN alice:secret", "send JOIN"]);
+}
+
+#[test]
+fn what_was_left_is_not_restored() {
+    let mut world = World::person().connected();
+    world.line("/login alice secret");
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    world.line("/leave");
+    world.packet(PacketType::LEAVE, "Server: alice left the chat room\n");
+    world.event(Event::Lost(reset()));
+    world.later(1);
+    assert_eq!(world.opened(ours(), noise()).len(), 2);
+}
+
+#[test]
+fn another_identity_ends_the_attempts() {
+    let mut world = World::person().connected();
+    world.event(Event::Lost(reset()));
+    world.later(1);
+    let refused = world.event(Event::OpenFailed(changed()));
+    assert!(refused[0].starts_with("! the identity of home:1 has changed: pinned SHA256:"), "{refused:?}");
+    assert_eq!(refused[1..], ["* not connected; /connect tries again"]);
+    assert_eq!(world.app.deadline(), None);
+}
+
+#[test]
+fn a_pipe_ends_with_its_connection_unless_told_to_reconnect() {
+    let mut world = World::pipe().connected();
+    assert_eq!(
+        world.event(Event::Lost(reset())),
+        ["! the connection was lost: connection reset", "quit Failed"]
+    );
+
+    let mut world = World::new(|config| config.reconnect = true).connected();
+    world.event(Event::Lost(reset()));
+    assert!(!world.app.wants_line());
+    let mut attempts = 0;
+    let end = loop {
+        world.later(60);
+        attempts += 1;
+        let failed = world.event(Event::OpenFailed(reset()));
+        if failed.iter().any(|effect| effect.starts_with("quit")) {
+            break failed;
+        }
+    };
+    assert_eq!((attempts, end.last().unwrap().as_str()), (MAX_ATTEMPTS_IN_PIPE, "quit Failed"));
+}
+
+#[test]
+fn a_server_that_closes_after_goodbye_was_asked_for_is_no_loss() {
+    let mut world = World::pipe().connected();
+    world.line("/exit");
+    assert_eq!(world.event(Event::Lost(LinkError::Closed)), ["quit Done"]);
+    let mut world = World::pipe().connected();
+    world.line("hello");
+    world.line("/exit");
+    assert_eq!(world.event(Event::Lost(LinkError::Closed)), ["! no answer to a message", "quit Failed"]);
+}
+
+#[test]
+fn a_goodbye_that_nobody_asked_for_ends_the_connection() {
+    let mut world = World::person().connected();
+    let ended = world.packet(PacketType::DISCONNECT, "Server: Client-1 has disconnected from the server\n");
+    assert_eq!(ended[0], "close");
+    assert_eq!(ended.last().unwrap(), "* not connected; /connect tries again");
+    assert_eq!(world.line("/connect"), ["open home:1 Auto"]);
+}
+
+#[test]
+fn one_can_go_from_server_to_server() {
+    let mut world = World::person().connected();
+    assert_eq!(world.line("/connect other 2"), ["! already connected to home:1"]);
+    assert_eq!(world.line("/disconnect"), ["send DISCONNECT"]);
+    let text = "Server: Client-1 has disconnected from the server\n";
+    let left = world.packet(PacketType::DISCONNECT, text);
+    assert_eq!(left, ["close", &format!("| {}", text.trim_end()), "* disconnected"]);
+    assert_eq!(world.line("hello"), ["! not connected"]);
+    assert_eq!(world.line("/connect other 2"), ["open other:2 Auto"]);
+    world.opened(ours(), noise());
+    world.line("/exit");
+    assert_eq!(world.packet(PacketType::DISCONNECT, text), ["close", "quit Done"]);
+}
+
+#[test]
+fn encryption_is_switched_only_where_that_makes_sense() {
+    let check = |peer: Peer, protection, line: &str, expected: &str| {
+        let mut world = World::person();
+        world.event(Event::Start { connect: true });
+        world.opened(peer, protection);
+        let effects = world.line(line);
+        assert!(effects.last().unwrap().starts_with(expected), "{line}: {effects:?}");
+    };
+    for (line, ours_plain, ours_noise, ours_classic, original_plain, original_classic) in [
+        (
+            "/encryption on",
+            "switch Noise",
+            "* encrypted with Noise",
+            "! classic",
+            "ask turn classic",
+            "switch Classic",
+        ),
+        ("/encryption noise", "switch Noise", "* encrypted", "! another", "! an original", "! another"),
+        (
+            "/encryption classic",
+            "switch Classic",
+            "! another",
+            "switch Classic",
+            "switch Classic",
+            "switch Classic",
+        ),
+        (
+            "/encryption off",
+            "* encryption is off",
+            "switch Off",
+            "switch Off",
+            "* encryption is off",
+            "switch Off",
+        ),
+        ("/encryption", "* not encrypted", "* encrypted", "* classic", "* not encrypted", "* classic"),
+    ] {
+        check(ours(), Protection::Plain, line, ours_plain);
+        check(ours(), noise(), line, ours_noise);
+        check(ours(), Protection::Classic, line, ours_classic);
+        check(Peer::Original, Protection::Plain, line, original_plain);
+        check(Peer::Original, Protection::Classic, line, original_classic);
+    }
+}
+
+#[test]
+fn a_switch_is_told_and_one_that_failed_changes_nothing() {
+    let mut world = World::person().connected();
+    world.line("/encryption off");
+    let text = "Server: Encryption turned off for Client-1\n".to_owned();
+    let off = world.event(Event::Incoming(Incoming::Switched { protection: Protection::Plain, text }));
+    assert_eq!(off[0], "| Server: Encryption turned off for Client-1");
+    assert!(world.app.wants_line());
+    world.line("/encryption on");
+    assert_eq!(world.event(Event::NotSent(changed()))[0].split(':').next(), Some("! the identity of home"));
+    assert!(world.app.wants_line());
+    assert!(world.line("/encryption")[0].starts_with("* not encrypted"));
+}
