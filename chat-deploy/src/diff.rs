@@ -5,7 +5,7 @@ use chat_core::known_servers::ServerAddress;
 use crate::desired::Desired;
 use crate::host::HostState;
 use crate::observe::Observed;
-use crate::plan::{Action, Activation, Plan, ServerChange, Step};
+use crate::plan::{Activation, ConfigChange, Plan, ServerChange, Step};
 use crate::release::ReleaseId;
 
 /// The fewest releases that can be kept: the new one, the current one, and one to return to if an interrupted run left
@@ -70,10 +70,13 @@ fn surplus_releases<'a>(desired: &'a Desired, host: &'a HostState) -> impl Itera
     others.skip(kept.saturating_sub(needed_count)).cloned()
 }
 
-fn config_change(desired: &Desired, host: &HostState) -> Option<Action> {
+fn config_change(desired: &Desired, host: &HostState) -> Option<ConfigChange> {
     match &host.config {
-        None => Some(Action::Add),
-        Some(config) => (*config != desired.config).then_some(Action::Change),
+        None => Some(ConfigChange::Written),
+        Some(config) if config.listen != desired.config.listen => {
+            Some(ConfigChange::Moved { from: config.listen })
+        }
+        Some(config) => (*config != desired.config).then_some(ConfigChange::Other),
     }
 }
 
@@ -109,4 +112,143 @@ fn pin_steps(address: &ServerAddress, observed: &Observed) -> Vec<Step> {
         steps.push(Step::Pin { address: address.clone(), replaces: pinned });
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use chat_core::known_servers::KnownServers;
+    use chat_core::noise::Fingerprint;
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::host::{Process, Unconfirmed};
+    use crate::release::{Release, digest};
+
+    fn release(version: &str, deployed_at: u64) -> Release {
+        let digest = digest::of_bytes(version.as_bytes());
+        let id = ReleaseId::new(version, &digest);
+        Release { id, digest, size_bytes: 3_456_789, deployed_at, origin: "/build/chat-server".into() }
+    }
+
+    fn address(port: u16) -> ServerAddress {
+        ServerAddress::new("127.0.0.1", port)
+    }
+
+    fn config(port: u16) -> ServerConfig {
+        ServerConfig::render(([127, 0, 0, 1], port).into(), Path::new("/data"), &toml::Table::new())
+    }
+
+    fn desired(version: &str, port: u16) -> Desired {
+        Desired { release: release(version, 0), config: config(port), keep_releases: Some(3), deploys: true }
+    }
+
+    /// A healthy server of version 2 on port 12345, deployed after version 1, its identity pinned.
+    fn running() -> Observed {
+        let identity = Fingerprint::of(&[1; 32]);
+        let mut pins = KnownServers::default();
+        pins.pin(address(12345), identity);
+        let releases = vec![release("2", 20), release("1", 10)];
+        let current = Some(releases[0].id.clone());
+        let host = HostState {
+            process: Some(Process { pid: 4242, release: current.clone(), started_at: 20 }),
+            releases,
+            current,
+            config: Some(config(12345)),
+            unconfirmed: None,
+            identity: Some(identity),
+            has_data: true,
+            has_files: true,
+        };
+        Observed { host, health: None, address: Some(address(12345)), pins }
+    }
+
+    fn changed(change: impl FnOnce(&mut Observed)) -> Observed {
+        let mut observed = running();
+        change(&mut observed);
+        observed
+    }
+
+    #[test]
+    fn plans_as_a_person_reads_them() {
+        let stranger = Fingerprint::of(&[2; 32]);
+        let cases = [
+            ("nothing there", desired("2", 12345), Observed::default()),
+            ("all as it should be", desired("2", 12345), running()),
+            ("a new release", desired("3", 12345), running()),
+            ("another port", desired("2", 23456), running()),
+            (
+                "other settings",
+                Desired {
+                    config: ServerConfig { text: "x".to_owned(), ..config(12345) },
+                    ..desired("2", 12345)
+                },
+                running(),
+            ),
+            ("the server stopped", desired("2", 12345), changed(|o| o.host.process = None)),
+            ("no answer", desired("2", 12345), changed(|o| o.health = Some(Err("timed out".to_owned())))),
+            (
+                "another release runs",
+                desired("2", 12345),
+                changed(|o| o.host.process = Some(Process { pid: 7, release: None, started_at: 0 })),
+            ),
+            (
+                "an interrupted run",
+                desired("2", 12345),
+                changed(|o| o.host.unconfirmed = Some(Unconfirmed { former: None })),
+            ),
+            (
+                "another identity is pinned",
+                desired("2", 12345),
+                changed(|o| o.pins.pin(address(12345), stranger)),
+            ),
+            (
+                "old releases",
+                desired("9", 12345),
+                changed(|o| o.host.releases.extend(["0.1", "0.2"].map(|version| release(version, 1)))),
+            ),
+        ];
+        let plans = cases.map(|(name, desired, observed)| {
+            let address = address(desired.config.listen.port());
+            format!("# {name}\n{}\n", diff(&desired, &address, &observed))
+        });
+        insta::assert_snapshot!(plans.join("\n"));
+    }
+
+    #[test]
+    fn plans_to_leave_nothing() {
+        let cases = [
+            ("a running server", running(), true),
+            ("no backup wanted", running(), false),
+            (
+                "the remains of a removal",
+                Observed {
+                    host: HostState { has_files: true, ..HostState::default() },
+                    ..Observed::default()
+                },
+                true,
+            ),
+            ("nothing there", Observed::default(), true),
+        ];
+        let plans = cases
+            .map(|(name, observed, backup)| format!("# {name}\n{}\n", diff_to_nothing(&observed, backup)));
+        insta::assert_snapshot!(plans.join("\n"));
+    }
+
+    #[test]
+    fn what_a_roll_back_needs_is_never_pruned() {
+        let mut observed = running();
+        let former = release("0.1", 1);
+        observed.host.releases.extend([release("0.3", 3), release("0.2", 2), former.clone()]);
+        observed.host.unconfirmed = Some(Unconfirmed { former: Some(former.id) });
+        let plan = diff(&desired("3", 12345), &address(12345), &observed);
+        let pruned: Vec<String> = plan
+            .steps
+            .iter()
+            .filter_map(|step| if let Step::RemoveRelease(id) = step { Some(id.to_string()) } else { None })
+            .collect();
+        // Kept are the new one, the current one, and the former; the others go although they are younger.
+        assert_eq!(pruned, ["1", "0.3", "0.2"].map(|version| release(version, 0).id.to_string()));
+    }
 }

@@ -3,6 +3,7 @@
 //! `diff.rs` makes plans and `apply.rs` carries them out; nothing is decided in between.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
@@ -71,6 +72,20 @@ pub enum ServerChange {
     },
 }
 
+/// What becomes of the server's configuration when a release is activated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChange {
+    /// It is written for the first time.
+    Written,
+    /// The server listens somewhere else.
+    Moved {
+        /// Where it listened.
+        from: SocketAddr,
+    },
+    /// Other settings change.
+    Other,
+}
+
 /// Puts a release to work with a configuration, checks it, and rolls back if it is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
@@ -81,7 +96,7 @@ pub struct Activation {
     /// The configuration.
     pub config: ServerConfig,
     /// What happens to the configuration file.
-    pub config_change: Option<Action>,
+    pub config_change: Option<ConfigChange>,
     /// What happens to the server.
     pub server: ServerChange,
     /// Whether the release counts as newly deployed.
@@ -185,9 +200,14 @@ impl Step {
 
 impl Activation {
     fn rows(&self) -> Vec<Row> {
-        let config = self
-            .config_change
-            .map(|action| Row::new(action, "config", format!("listen on {}", self.config.listen)));
+        let listen = self.config.listen;
+        let config = self.config_change.as_ref().map(|change| match change {
+            ConfigChange::Written => Row::new(Action::Add, "config", format!("listen on {listen}")),
+            ConfigChange::Moved { from } => {
+                Row::new(Action::Change, "config", format!("listen on {from} -> {listen}"))
+            }
+            ConfigChange::Other => Row::new(Action::Change, "config", "other settings than those it has"),
+        });
         let current = self
             .replaces
             .as_ref()

@@ -34,7 +34,11 @@ pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
         // What was activated stays, unconfirmed: the next run checks it, and can still return to the former.
         Err(Sick::Interrupted) => Err(ApplyError::Interrupted { before: "confirm" }.into()),
         Err(source) => {
-            let log = engine.host.log_tail(LogSpan::LastRun, QUOTED_LINES).unwrap_or_default();
+            // What was never started has not said anything.
+            let log = match source {
+                Sick::NotStarted(_) => Vec::new(),
+                _ => engine.host.log_tail(LogSpan::LastRun, QUOTED_LINES).unwrap_or_default(),
+            };
             let rolled_back = roll_back(engine);
             let release = activation.release.id.clone();
             Err(ApplyError::from(Box::new(Unhealthy { release, source, log, rolled_back })).into())

@@ -71,4 +71,88 @@ pub(super) fn can_draw() -> bool {
 }
 
 #[cfg(test)]
-pub(crate) const PLAIN: Style = Style { colour: false };
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::apply::{ApplyError, RolledBack, Unhealthy};
+    use crate::cli::Provider;
+    use crate::health::Unwell;
+    use crate::host::HostError;
+    use crate::release::{BuildError, Release, ReleaseId, digest};
+    use crate::settings::{Mistake, SettingsError};
+    use crate::steps::check::Sick;
+
+    const PLAIN: Style = Style { colour: false };
+
+    fn id(version: &str) -> ReleaseId {
+        ReleaseId::new(version, &digest::of_bytes(version.as_bytes()))
+    }
+
+    fn unhealthy(source: Sick, rolled_back: RolledBack) -> Error {
+        let log = vec!["INFO listening".to_owned(), "thread 'main' panicked".to_owned()];
+        ApplyError::from(Box::new(Unhealthy { release: id("0.2.0"), source, log, rolled_back })).into()
+    }
+
+    fn silent() -> Sick {
+        let source = Unwell { cause: "connection refused".into(), is_transient: true };
+        Sick::Silent { within: Duration::from_secs(20), source }
+    }
+
+    fn denied() -> HostError {
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        HostError::File { doing: "create", path: "/home/a/.local/state/chat-deploy".into(), source }
+    }
+
+    fn errors() -> Vec<Error> {
+        let mistake = |line, message: &str| Mistake { line, message: message.to_owned() };
+        let mistakes = vec![mistake(1, "unknown key 'prot'"), mistake(3, "port is 1 to 65535, not 0")];
+        let listen = "127.0.0.1:12345".parse().unwrap();
+        let holder = Some("python3 (pid 4242)".to_owned());
+        let instance = || "myserver".parse().unwrap();
+        vec![
+            SettingsError::Mistakes { path: "chat-deploy.toml".into(), mistakes }.into(),
+            Error::NoInstance,
+            Error::UnknownInstance(instance()),
+            Error::NoProvider { provider: Provider::Ec2, aws_credentials: None },
+            Error::NoProvider { provider: Provider::Ec2, aws_credentials: Some("AWS_PROFILE".to_owned()) },
+            Error::NoProvider { provider: Provider::Ssh, aws_credentials: None },
+            Error::NobodyToAsk,
+            Error::Cancelled,
+            BuildError::NoCheckout { from: "/home/a".into() }.into(),
+            BuildError::NoCargo.into(),
+            HostError::PortTaken { listen, holder }.into(),
+            HostError::Locked { instance: instance(), holder: Some("pid 4242".to_owned()) }.into(),
+            denied().into(),
+            ApplyError::Host { step: "install", what: format!("release {}", id("0.2.0")), source: denied() }
+                .into(),
+            unhealthy(Sick::Died { how: Some("exit status: 101".to_owned()) }, RolledBack::To(id("0.1.0"))),
+            unhealthy(silent(), RolledBack::Nothing),
+            unhealthy(silent(), RolledBack::Sick(id("0.1.0"), Sick::OtherServer)),
+            unhealthy(Sick::NotStarted(denied()), RolledBack::Failed(HostError::StillRunning { pid: 4242 })),
+            ApplyError::Interrupted { before: "activate" }.into(),
+            ApplyError::Interrupted { before: "confirm" }.into(),
+            Error::NothingToRollBackTo(instance()),
+        ]
+    }
+
+    #[test]
+    fn what_a_person_reads_when_something_failed() {
+        let texts =
+            errors().into_iter().map(|error| format!("{}=> {}\n", PLAIN.error(&error), error.exit_code()));
+        insta::assert_snapshot!(texts.collect::<Vec<String>>().join("\n"));
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted() {
+        let digest = digest::of_bytes(b"");
+        let release =
+            Release { id: id("1"), digest, size_bytes: 3_456_789, deployed_at: 0, origin: "/x".into() };
+        let plan = Plan { steps: vec![crate::plan::Step::Install(release)] };
+        assert_eq!(PLAIN.plan(&plan), plan.to_string());
+        let painted = Style { colour: true }.plan(&plan);
+        assert!(painted.starts_with("  \u{1b}[32m+\u{1b}[0m release  1-"), "{painted:?}");
+        assert!(!PLAIN.error(&Error::Cancelled).contains('\u{1b}'));
+    }
+}

@@ -1,6 +1,12 @@
 //! The engine over a machine in memory: it reaches what should be from wherever it starts, also after it failed or was
 //! killed at any moment of any history.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may fail as loudly as the test"
+)]
+
 mod fake;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,8 +86,10 @@ fn assert_nothing_left(world: &World) {
     assert_eq!(plan_down(world), Plan::default());
 }
 
-/// What may have gone before.
-fn histories() -> Vec<(&'static str, fn(&World))> {
+/// What may have gone before: its name, and how it comes about.
+type History = (&'static str, fn(&World));
+
+fn histories() -> Vec<History> {
     vec![
         ("nothing", |_| {}),
         ("another release", |world| up(world, "1", 1).unwrap().unwrap()),

@@ -69,15 +69,22 @@ impl Home {
         let server = self.path().join(format!("chat-server-{behaviour}"));
         // `cargo test` builds it unless it is told to build one test only.
         let hint = "`cargo build -p chat-deploy --examples` makes it";
-        fs::copy(&stand_in, &server).unwrap_or_else(|error| panic!("{}: {error}; {hint}", stand_in.display()));
-        writeln!(fs::OpenOptions::new().append(true).open(&server).unwrap(), "\nstand-in: {behaviour}").unwrap();
+        fs::copy(&stand_in, &server)
+            .unwrap_or_else(|error| panic!("{}: {error}; {hint}", stand_in.display()));
+        writeln!(fs::OpenOptions::new().append(true).open(&server).unwrap(), "\nstand-in: {behaviour}")
+            .unwrap();
         server
     }
 
     /// Prepares a run with nothing of the surroundings of whoever runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(arguments).current_dir(self.path()).env_clear().env("HOME", self.path()).env("PATH", "/usr/bin:/bin");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -98,8 +105,18 @@ impl Home {
     /// Begins an `up` and does not wait for it.
     pub(crate) fn begin_up(&self, server: &Path, port: u16) -> Child {
         let port = port.to_string();
-        let arguments =
-            ["up", "-i", "myserver", "--provider", "local", "-y", "--port", &port, "--binary", server.to_str().unwrap()];
+        let arguments = [
+            "up",
+            "-i",
+            "myserver",
+            "--provider",
+            "local",
+            "-y",
+            "--port",
+            &port,
+            "--binary",
+            server.to_str().unwrap(),
+        ];
         self.command(&arguments).spawn().unwrap()
     }
 
@@ -114,7 +131,8 @@ impl Home {
             let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
             !releases.as_os_str().is_empty() && program.starts_with(&releases)
         };
-        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let pids =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         pids.filter(runs_ours).collect()
     }
 }

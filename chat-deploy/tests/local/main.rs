@@ -1,5 +1,10 @@
 //! `chat-deploy` on this machine, as a user runs it: the program itself, real processes, a real server's protocol.
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may fail as loudly as the test"
+)]
 
 mod home;
 
@@ -48,7 +53,10 @@ fn from_nothing_to_a_server_and_back_to_nothing() {
 
     home.of_server("down", &["--yes"]).expect(0);
     let left = files_below(&home.state());
-    assert!(matches!(left.as_slice(), [backup] if backup.extension().is_some_and(|e| e == "tar")), "{left:?}");
+    assert!(
+        matches!(left.as_slice(), [backup] if backup.extension().is_some_and(|e| e == "tar")),
+        "{left:?}"
+    );
     assert_eq!(fs::read_to_string(home.path().join(".config/chat-client/known_servers")).unwrap(), "");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     home.of_server("status", &[]).expect(1).says("there is no instance myserver");
@@ -82,7 +90,8 @@ fn only_the_last_releases_are_kept() {
     let (home, port) = (Home::new(), free_port());
     for behaviour in ["a", "b", "c", "d"] {
         let (server, port) = (home.server(behaviour), port.to_string());
-        let arguments = ["--yes", "--port", &port, "--keep-releases", "3", "--binary", server.to_str().unwrap()];
+        let arguments =
+            ["--yes", "--port", &port, "--keep-releases", "3", "--binary", server.to_str().unwrap()];
         home.of_server("up", &arguments).expect(0);
     }
     let releases = home.of_server("releases", &[]).expect(0).out;
@@ -251,7 +260,9 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let (home, port) = (Home::new(), free_port());
     home.up(&home.server("good"), port).expect(0);
     let child = home.begin_up(&home.server("silent"), port);
-    wait_for("the new server", || home.servers().len() == 1 && home.instance().join("activation.json").exists());
+    wait_for("the new server", || {
+        home.servers().len() == 1 && home.instance().join("activation.json").exists()
+    });
     thread::sleep(Duration::from_millis(200));
     signal(child.id(), Signal::INT);
     let run = home::Run::from(child.wait_with_output().unwrap());
@@ -315,7 +326,8 @@ fn the_log_is_shown_and_followed() {
     home.up(&home.server("good"), port).expect(0);
     let log = home.of_server("logs", &["-n", "3"]).expect(0).out;
     assert!((1..=3).contains(&log.lines().count()), "{log}");
-    let mut follower = home.command(&["logs", "--follow", "-i", "myserver"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut follower =
+        home.command(&["logs", "--follow", "-i", "myserver"]).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
     home.of_server("stop", &[]).expect(0);
@@ -334,7 +346,8 @@ fn programs_get_json_lines() {
         assert_eq!(run.err, "");
         run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let up = events(home.of_server("up", &["--json", "--yes", "--port", &port, "--binary", server]).expect(0));
+    let up =
+        events(home.of_server("up", &["--json", "--yes", "--port", &port, "--binary", server]).expect(0));
     let named = |name: &str| up.iter().filter(|event| event["event"] == name).count();
     assert_eq!((named("plan"), named("ready"), named("error")), (1, 1, 0));
     assert_eq!(named("started"), named("finished"));
