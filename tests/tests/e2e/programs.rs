@@ -1,0 +1,234 @@
+//! Finding, building and running the programs, each test with a home of its own.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take before the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Returns where a program of the workspace is, built from the sources as they are.
+pub(crate) fn program(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--bins"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.unwrap().success(), "the programs do not build");
+        // This test is in target/debug/deps.
+        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
+    });
+    let path = directory.join(name);
+    assert!(path.is_file(), "{} is missing", path.display());
+    path
+}
+
+/// Returns a port that nobody uses, as far as can be known.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Tells whether anybody listens on a port.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn await_that(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A home directory that is empty at first and goes away.
+pub(crate) struct Home {
+    directory: TempDir,
+}
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Prepares a command that sees this home and nothing of the settings around the test.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let name_bytes = name.as_encoded_bytes();
+            if [&b"XDG_"[..], b"CHAT_", b"AWS_"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
+                command.env_remove(&name);
+            }
+        }
+        command.env("HOME", self.path());
+        command
+    }
+
+    /// Runs a program of the workspace to its end, without input. It must not leave anything behind that holds its output.
+    pub(crate) fn run(&self, name: &str, arguments: &[&str]) -> Said {
+        self.run_with_input(name, arguments, "")
+    }
+
+    /// As [`Home::run`], with input.
+    pub(crate) fn run_with_input(&self, name: &str, arguments: &[&str], input: &str) -> Said {
+        let mut command = self.command(program(name));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that ends early does not read it all.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let (done, wait) = mpsc::channel();
+        std::thread::spawn(move || done.send(child.wait_with_output()));
+        let ended = wait.recv_timeout(DEADLINE);
+        let Output { status, stdout, stderr } =
+            ended.unwrap_or_else(|_| panic!("{name} {arguments:?} does not end")).unwrap();
+        Said {
+            code: status.code(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+}
+
+impl Said {
+    /// Asserts how the program ended, showing all it said if it did not end so.
+    pub(crate) fn ended_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Asserts that all of `texts` are in what went to standard error.
+    pub(crate) fn complains(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.err.contains(text), "{text:?} is not in {self:#?}");
+        }
+        self
+    }
+}
+
+/// A chat-server that is not deployed, only run; killed when dropped.
+pub(crate) struct RunningServer {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl RunningServer {
+    /// Starts a server with its data in `home`, and waits until it listens.
+    pub(crate) fn start(home: &Home, port: u16) -> Self {
+        let mut command = home.command(program("chat-server"));
+        command
+            .args(["--port", &port.to_string(), "--log-level", "off"])
+            .arg("--data")
+            .arg(home.path().join("data"));
+        let child = command.stdin(Stdio::null()).spawn().unwrap();
+        let server = Self { child, port };
+        await_that("the server listens", || listens(port));
+        server
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Kills it as hard as can be.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        // It may have been killed before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client in a pipe: lines go in, lines come out.
+pub(crate) struct PipedClient {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Receiver<String>,
+}
+
+impl PipedClient {
+    /// Starts a client that connects to a port of this machine.
+    pub(crate) fn start(home: &Home, port: u16, flags: &[&str]) -> Self {
+        let mut command = home.command(program("chat-client"));
+        command.args(["connect", "127.0.0.1", &port.to_string()]).args(flags);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
+        let (lines, output) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, input, output }
+    }
+
+    /// Types a line.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Passes over lines up to one that is `expected`.
+    pub(crate) fn await_line(&mut self, expected: &str) {
+        self.await_matching(expected, |line| line == expected);
+    }
+
+    /// Passes over lines up to one that ends with `end`.
+    pub(crate) fn await_line_like(&mut self, end: &str) {
+        self.await_matching(end, |line| line.ends_with(end));
+    }
+
+    fn await_matching(&mut self, expected: &str, matches: impl Fn(&str) -> bool) {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if matches(&line) => return,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("{expected:?} did not come ({error}), but {seen:#?}"),
+            }
+        }
+    }
+
+    /// Closes the input and returns the exit code and the lines not yet seen.
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
+        drop(self.input.take());
+        let rest = self.output.iter().collect();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for PipedClient {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
