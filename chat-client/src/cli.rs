@@ -8,7 +8,7 @@ use chat_core::noise::Fingerprint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::Config;
-use crate::link::{Encryption, KeySource, Target, Trust};
+use crate::link::{Encryption, KeySource, Target, Timeouts, Trust};
 use crate::pins::{Pins, PinsError};
 use crate::{AGENT, DEFAULT_PORT};
 
@@ -159,6 +159,7 @@ impl Options {
             encryption: self.encryption.into(),
             trust: Trust { pins: Some(Pins::of_user()?), demanded: self.identity },
             classic_keys: self.key_dir.clone().map_or(KeySource::Fresh, KeySource::Directory),
+            timeouts: Timeouts::default(),
         })
     }
 }

@@ -28,22 +28,38 @@ use self::trust::Plan;
 pub use self::trust::{Basis, Encryption, Peer, Trust};
 use self::wire::{Signal, Wire};
 
-/// How long the TCP connection may take, over all addresses of a name.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a server may take to greet. The January 2026 revision never does.
-pub const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may take to switch encryption.
-pub const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// After this long without a byte from a server of ours, the link asks whether it is still there ...
-pub const PING_AFTER: Duration = Duration::from_secs(30);
-/// ... and gives it this long to answer.
-pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// A link takes no more input for sending while this many bytes wait to be sent; see [`Link::is_congested`].
 const CONGESTED_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// What a server says to everyone while the link is being opened is kept up to this size and then dropped.
 const EARLY_BYTES: usize = 256 * 1024;
+
+/// How long a link waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the TCP connection, over all addresses of a name.
+    pub connect: Duration,
+    /// For a server to greet. The January 2026 revision never does.
+    pub greeting: Duration,
+    /// For a server to switch encryption.
+    pub switch: Duration,
+    /// After this long without a byte from a server of ours, the link asks whether it is still there ...
+    pub ping_after: Duration,
+    /// ... and gives it this long to answer.
+    pub pong: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            greeting: Duration::from_secs(5),
+            switch: Duration::from_secs(10),
+            ping_after: Duration::from_secs(30),
+            pong: Duration::from_secs(20),
+        }
+    }
+}
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]
@@ -58,6 +74,8 @@ pub struct Target {
     pub trust: Trust,
     /// Where the client's classic keys come from.
     pub classic_keys: KeySource,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
 }
 
 /// How a connection is protected.
@@ -142,11 +160,11 @@ pub struct Link {
 ///
 /// [`LinkError`]; every wait has a deadline. Nothing but HELLO, CONNECT and a request to encrypt has then been sent.
 pub async fn open(target: &Target) -> Result<Opened, LinkError> {
-    let stream = connect(&target.address).await?;
+    let stream = connect(&target.address, target.timeouts.connect).await?;
     let started = Instant::now();
     let mut link = Link::new(stream, target)?;
-    let greeted = timeout(GREETING_TIMEOUT, link.greet()).await;
-    let (peer, greeting) = greeted.map_err(|_| no_greeting(&target.address))??;
+    let greeted = timeout(target.timeouts.greeting, link.greet()).await;
+    let (peer, greeting) = greeted.map_err(|_| no_greeting(target))??;
     let round_trip = started.elapsed();
     link.peer = Some(peer.clone());
     let (protection, greeting) = match target.trust.plan(&target.address, target.encryption, &peer)? {
@@ -187,7 +205,7 @@ impl Link {
             Switch::Classic => self.wire.start_classic(self.target.classic_keys.load()?)?,
             Switch::Off => self.wire.start_off()?,
         }
-        self.switch_by = Some(Instant::now() + SWITCH_TIMEOUT);
+        self.switch_by = Some(Instant::now() + self.target.timeouts.switch);
         Ok(())
     }
 
@@ -257,7 +275,7 @@ impl Link {
     /// Asks for a greeting inside the secure channel, where nobody can have made it up.
     async fn greet_again(&mut self) -> Result<String, LinkError> {
         self.send(PacketType::CONNECT, b"")?;
-        let greeted = timeout(GREETING_TIMEOUT, async {
+        let greeted = timeout(self.target.timeouts.greeting, async {
             loop {
                 match self.take_incoming()? {
                     Some(Incoming::Packet { kind: PacketType::CONNECT, text }) => return Ok(text),
@@ -268,7 +286,7 @@ impl Link {
         });
         match greeted.await {
             Ok(greeting) => greeting,
-            Err(_) => Err(no_greeting(&self.target.address)),
+            Err(_) => Err(no_greeting(&self.target)),
         }
     }
 
@@ -386,30 +404,31 @@ impl Link {
     fn deadline(&self) -> Option<Instant> {
         // An original server cannot be asked, and may be silent for ever.
         let answers_ping = matches!(&self.peer, Some(Peer::Ours(hello)) if hello.caps.ping);
-        let patience = if self.pinged { PING_AFTER + PONG_TIMEOUT } else { PING_AFTER };
+        let Timeouts { ping_after, pong, .. } = self.target.timeouts;
+        let patience = if self.pinged { ping_after + pong } else { ping_after };
         let silent = answers_ping.then(|| self.heard + patience);
         [self.switch_by, silent].into_iter().flatten().min()
     }
 
     fn deadline_passed(&mut self) -> Result<(), LinkError> {
         if self.switch_by.is_some_and(|by| by <= Instant::now()) {
-            return Err(LinkError::NoSwitch(SWITCH_TIMEOUT));
+            return Err(LinkError::NoSwitch(self.target.timeouts.switch));
         }
         if self.pinged {
-            return Err(LinkError::Silent(PING_AFTER + PONG_TIMEOUT));
+            return Err(LinkError::Silent(self.heard.elapsed()));
         }
         self.pinged = true;
         self.send(PacketType::PING, &ping::request(0))
     }
 }
 
-fn no_greeting(address: &ServerAddress) -> LinkError {
-    LinkError::NoGreeting { address: address.clone(), waited: GREETING_TIMEOUT }
+fn no_greeting(target: &Target) -> LinkError {
+    LinkError::NoGreeting { address: target.address.clone(), waited: target.timeouts.greeting }
 }
 
 /// Connects to the first of a name's addresses that takes the connection, sharing the time among them.
-async fn connect(address: &ServerAddress) -> Result<TcpStream, LinkError> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+async fn connect(address: &ServerAddress, at_most: Duration) -> Result<TcpStream, LinkError> {
+    let deadline = Instant::now() + at_most;
     let unresolved = |source| LinkError::Resolve { address: address.clone(), source };
     let look_up = tokio::net::lookup_host((address.host(), address.port()));
     let found = timeout_at(deadline, look_up).await.map_err(|late| unresolved(late.into()))?;

@@ -8,7 +8,7 @@ use chat_core::packet::PacketType;
 use tokio::time::timeout;
 
 use crate::link::{
-    self, Encryption, Incoming, KeySource, LinkError, Opened, Peer, Protection, Target, Trust,
+    self, Encryption, Incoming, KeySource, LinkError, Opened, Peer, Protection, Target, Timeouts, Trust,
 };
 use crate::replies::Reply;
 
@@ -83,6 +83,7 @@ pub async fn probe(
         encryption: Encryption::Noise,
         trust: Trust { pins: None, demanded: expected },
         classic_keys: KeySource::Fresh,
+        timeouts: Timeouts::default(),
     };
     let asked = timeout(deadline, ask(&target)).await;
     asked.map_err(|_| ProbeError::TimedOut { address: address.clone(), waited: deadline })?

@@ -83,6 +83,9 @@ pub enum LinkError {
         /// Who is.
         offered: Fingerprint,
     },
+    /// An identity was demanded for this connection, and it is not to be encrypted in the way that proves one.
+    #[error("only modern encryption can prove the demanded identity {0}")]
+    Unprovable(Fingerprint),
     /// The server proved another identity than the one that was demanded for this connection.
     #[error("the server is not the demanded one: demanded {demanded}, offered {offered}")]
     NotDemanded {
@@ -193,6 +196,7 @@ impl LinkError {
             | Self::NoNoise(_)
             | Self::Stripped { .. }
             | Self::ChangedIdentity { .. }
+            | Self::Unprovable(_)
             | Self::NotDemanded { .. }
             | Self::Pins(_)
             | Self::Misbehaved(_)
@@ -234,6 +238,7 @@ impl LinkError {
                 "somebody may be pretending to be the server: ask who runs it for the fingerprint".to_owned(),
                 forget(address),
             ],
+            Self::Unprovable(_) => vec!["leave out --encryption or --identity".to_owned()],
             Self::NotDemanded { .. } => {
                 vec!["ask who runs the server for its fingerprint (chat-server identity)".to_owned()]
             }

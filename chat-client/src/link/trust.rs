@@ -67,7 +67,8 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Stripped`] if somebody is expected here who would show HELLO and Noise, [`LinkError::Original`] and
+    /// [`LinkError::Stripped`] if somebody is expected here who would show HELLO and Noise, [`LinkError::Unprovable`] if
+    /// an identity is demanded and encryption not wanted that proves one, [`LinkError::Original`] and
     /// [`LinkError::NoNoise`] if modern encryption is wanted and not offered, [`LinkError::Pins`].
     pub(super) fn plan(
         &self,
@@ -79,6 +80,9 @@ impl Trust {
         // Even a person who wants no encryption has pinned who should be here.
         if !offers_noise && let Some(pinned) = self.expected(address)? {
             return Err(LinkError::Stripped { address: address.clone(), pinned });
+        }
+        if let (Encryption::Off | Encryption::Classic, Some(demanded)) = (wanted, self.demanded) {
+            return Err(LinkError::Unprovable(demanded));
         }
         match (wanted, peer) {
             (Encryption::Off, _) => Ok(Plan::Plain),
@@ -210,6 +214,7 @@ mod tests {
         }
         let demanding = Trust { pins: None, demanded: Some(fingerprint(1)) };
         assert_eq!(outcome(demanding.plan(&home(), Encryption::Off, &Peer::Original)), "Stripped");
+        assert_eq!(outcome(demanding.plan(&home(), Encryption::Classic, &ours(true))), "Unprovable");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The link over real sockets: our server, an original one, and somebody in between.
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use chat_client::link::{
     self, Basis, Encryption, Incoming, LinkError, Misbehaviour, Peer, Protection, Switch,
@@ -14,6 +15,8 @@ use chat_core::packet::PacketType as T;
 use crate::original::Original;
 use crate::proxy::{Mischief, Proxy};
 use crate::world::{Home, PATIENCE, Server, next, server_address};
+
+const SHORT: Duration = Duration::from_millis(50);
 
 fn basis(protection: Protection) -> Basis {
     match protection {
@@ -147,7 +150,8 @@ async fn whoever_changes_or_adds_bytes_ends_the_connection() {
 #[tokio::test]
 async fn a_service_that_says_nothing_or_something_else_is_no_chat_server() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = Home::new().target(silent.local_addr().unwrap(), Encryption::Auto);
+    let mut target = Home::new().target(silent.local_addr().unwrap(), Encryption::Auto);
+    target.timeouts.greeting = SHORT;
     let error = link::open(&target).await.unwrap_err();
     assert!(matches!(error, LinkError::NoGreeting { .. }) && error.is_transient(), "{error}");
 
@@ -160,6 +164,56 @@ async fn a_service_that_says_nothing_or_something_else_is_no_chat_server() {
     });
     let error = link::open(&Home::new().target(address, Encryption::Auto)).await.unwrap_err();
     assert!(matches!(error, LinkError::Misbehaved(Misbehaviour::Frame(_))), "{error}");
+}
+
+/// A server of ours that greets, then says the given packets, and is silent for ever.
+fn greeting_server(then: &[Vec<u8>]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let hello = packet(T::HELLO, b"protocol=2\nagent=x\ncaps=noise,notice,ping\n").unwrap();
+    let connected = packet(T::CONNECT, b"Server: Client-1 has connected to the server\n").unwrap();
+    let packets = [vec![hello, connected], then.to_vec()].concat().concat();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(&packets).unwrap();
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_has_gone_silent_is_asked_and_then_given_up() {
+    let mut target = Home::new().target(greeting_server(&[]), Encryption::Off);
+    (target.timeouts.ping_after, target.timeouts.pong) = (SHORT, SHORT);
+    let mut opened = link::open(&target).await.unwrap();
+    let error = next(&mut opened.link, T::MESSAGE).await.unwrap_err();
+    assert!(matches!(error, LinkError::Silent(_)) && error.is_transient(), "{error}");
+
+    // Our own answers, for longer than that.
+    let server = Server::start();
+    let mut target = Home::new().target(server.address(), Encryption::Auto);
+    (target.timeouts.ping_after, target.timeouts.pong) = (SHORT, PATIENCE);
+    let mut link = link::open(&target).await.unwrap().link;
+    assert!(tokio::time::timeout(SHORT * 10, link.next()).await.is_err());
+    link.send(T::MESSAGE, b"still here\n").unwrap();
+    assert_eq!(next(&mut link, T::MESSAGE).await.unwrap(), "Client-1: still here\n");
+}
+
+#[tokio::test]
+async fn a_switch_that_is_refused_or_ignored_ends_the_connection() {
+    for encryption in [Encryption::Auto, Encryption::Classic] {
+        let refusal = packet(T::NOTICE, b"code=bad-key\ntext=Not with me.\n").unwrap();
+        let target = Home::new().target(greeting_server(&[refusal]), encryption);
+        let error = link::open(&target).await.unwrap_err();
+        assert!(matches!(&error, LinkError::SwitchRefused(text) if text == "Not with me."), "{error:?}");
+        let mut target = Home::new().target(greeting_server(&[]), encryption);
+        target.timeouts.switch = SHORT;
+        let error = link::open(&target).await.unwrap_err();
+        assert!(matches!(error, LinkError::NoSwitch(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat_client::link::{Encryption, Incoming, KeySource, Link, LinkError, Target, Trust};
+use chat_client::link::{Encryption, Incoming, KeySource, Link, LinkError, Target, Timeouts, Trust};
 use chat_client::pins::Pins;
 use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
@@ -62,6 +62,7 @@ impl Home {
             encryption,
             trust: Trust { pins: Some(self.pins()), demanded: None },
             classic_keys: KeySource::Fresh,
+            timeouts: Timeouts::default(),
         }
     }
 }
