@@ -156,11 +156,18 @@ fn who_does_not_read_is_cut_off_and_nobody_waits() {
 
 #[test]
 fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
-    let server = TestServer::start_with(Clock::system(), |settings, _| settings.limits.max_connections = 40);
+    let server = TestServer::start_with(Clock::system(), |settings, _| settings.limits.max_connections = 100);
+    let mut witness = server.peer();
     for _ in 0..10 {
-        let crowd: Vec<_> = (0..30).map(|_| server.peer()).collect();
-        let mut last = crowd.into_iter().next_back().unwrap();
-        last.send(P::JOIN, "");
-        assert!(last.skip_to(P::USERLIST).text().starts_with("Client-"));
+        let mut crowd: Vec<_> = (0..30).map(|_| Peer::connect(server.address())).collect();
+        for peer in &mut crowd {
+            peer.send(P::JOIN, "");
+        }
+        drop(crowd);
+        for _ in 0..30 {
+            let _ = witness.skip_to(P::LEAVE);
+        }
     }
+    witness.expect(P::USERLIST, "");
+    witness.fence();
 }
