@@ -1,9 +1,9 @@
-//! How many connections there may be, in total and from one address.
+//! How many connections there may be, in total and from one address (of IPv6: from one /64, which one host commands).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::config::Limits;
+use crate::config::{Limits, limit_key};
 
 /// Counts the open connections.
 #[derive(Debug, Default)]
@@ -24,12 +24,13 @@ pub(crate) enum Refusal {
 impl Admission {
     /// Counts one more connection from `address`, or says why it must not be taken.
     pub(crate) fn admit(&mut self, address: IpAddr, limits: &Limits) -> Result<(), Refusal> {
+        let exempt = limits.is_exempt(address);
         if self.total >= limits.max_connections {
             return Err(Refusal::Full);
         }
-        let address = address.to_canonical();
+        let address = limit_key(address);
         let open = self.per_address.entry(address).or_default();
-        if *open >= limits.max_connections_per_address && !limits.is_exempt(address) {
+        if *open >= limits.max_connections_per_address && !exempt {
             return Err(Refusal::AddressFull);
         }
         *open += 1;
@@ -39,7 +40,7 @@ impl Admission {
 
     /// Counts one connection from `address` less.
     pub(crate) fn release(&mut self, address: IpAddr) {
-        let address = address.to_canonical();
+        let address = limit_key(address);
         if let Some(open) = self.per_address.get_mut(&address) {
             *open -= 1;
             self.total -= 1;

@@ -156,7 +156,7 @@ impl Default for Limits {
             max_connections_per_address: 64,
             exempt: vec![IpNet::LOOPBACK_V4, IpNet::LOOPBACK_V6],
             handshake_timeout: Duration::from_secs(120),
-            idle_timeout: Duration::from_secs(24 * 60 * 60),
+            idle_timeout: Duration::from_secs(10 * 60),
             outbox_bytes: 1024 * 1024,
             messages_per_second: 20,
             message_burst: 100,

@@ -1,8 +1,10 @@
 //! The server as a whole: puts listener, room, accounts and keys together, runs them on one thread, and stops cleanly.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -168,12 +170,18 @@ impl Server {
             .map_err(|source| ServerError::Listen { address, source })?;
         let delivery = Delivery::new(settings.limits.outbox_bytes, log);
         let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery));
+        let mut shutdown = pin!(shutdown);
+        // Polled once before anybody can know that the server is there: from then on a signal means a clean stop.
+        let stopped = poll_fn(|context| Poll::Ready(shutdown.as_mut().poll(context).is_ready())).await;
+        if stopped {
+            return hub.accounts.clone().close().await.map_err(ServerError::from);
+        }
         tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
         let flushing = tokio::task::spawn_local(Rc::clone(&hub).flush_forever());
         tokio::select! {
             () = listener::accept_forever(Rc::clone(&hub), listener) => {}
             () = Rc::clone(&hub).sweep_forever() => {}
-            () = shutdown => {}
+            () = &mut shutdown => {}
         }
         tracing::info!(connections = hub.connections(), "stopping");
         hub.announce_restart();

@@ -174,7 +174,10 @@ impl Connection {
                 self.notice(NoticeCode::Unavailable, "The server is busy; try again.");
                 self.answer(PacketType::LOGIN, text::login_refused(name.as_str()));
             }
-            Err(error) => self.account_failure(&error),
+            Err(error) => {
+                self.account_failure(&error);
+                self.answer(PacketType::LOGIN, text::login_refused(name.as_str()));
+            }
         }
     }
 

@@ -39,9 +39,6 @@ fn sigterm_is_a_clean_end_and_sigint_an_interruption() {
     let home = tempfile::tempdir().unwrap();
     for (signal, code) in [("TERM", 0), ("INT", 130)] {
         let server = ServerProcess::start(home.path());
-        let mut connection = Connection::open(server.address).unwrap();
-        connection.send(PacketType::CONNECT, "").unwrap();
-        connection.receive(PacketType::CONNECT).unwrap();
         let (status, log) = server.stop(signal);
         assert_eq!(status.code(), Some(code), "SIG{signal}: {log}");
         assert!(log.contains("stopped"), "{log}");
