@@ -204,7 +204,7 @@ fn the_limits_are_the_defaults() {
         ("limits.byte_burst", format!("{} MiB at once", limits.byte_burst / 1024 / 1024)),
         ("accounts.registrations_per_hour", format!("{} an hour", accounts.registrations_per_hour)),
         ("accounts.free_failures", format!("{}", accounts.free_failures)),
-        ("limits.idle_timeout_seconds", format!("{} hours", limits.idle_timeout.as_secs() / 3600)),
+        ("limits.idle_timeout_seconds", format!("{} minutes", limits.idle_timeout.as_secs() / 60)),
         ("limits.handshake_timeout_seconds", format!("{} seconds", limits.handshake_timeout.as_secs())),
         ("limits.messages_per_second", format!("{} a second", limits.messages_per_second)),
         ("limits.message_burst", format!("{} at once", limits.message_burst)),
