@@ -10,8 +10,7 @@ use chat_client::app::{App, Event, Exit};
 use chat_client::cli::{self, Action, Cli};
 use chat_client::driver;
 use chat_client::lines::Lines;
-use chat_client::link::LinkError;
-use chat_client::pins::Pins;
+use chat_client::pins::{Pins, PinsError};
 use chat_client::terminal::Terminal;
 use chat_core::known_servers::ServerAddress;
 use clap::Parser as _;
@@ -98,9 +97,8 @@ fn forget(address: &ServerAddress) -> anyhow::Result<Exit> {
 fn report(error: &anyhow::Error) {
     // Nowhere is left to say that standard error is closed.
     let _ = writeln!(io::stderr(), "error: {error:#}");
-    let hints = error.chain().find_map(|cause| cause.downcast_ref::<LinkError>()).map(LinkError::hints);
-    for hint in hints.unwrap_or_default() {
-        let _ = writeln!(io::stderr(), "hint: {hint}");
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<PinsError>()) {
+        let _ = writeln!(io::stderr(), "hint: {}", error.hint());
     }
 }
 

@@ -45,6 +45,20 @@ pub enum PinsError {
     },
 }
 
+impl PinsError {
+    /// Returns what a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Damaged { path, .. } => format!("repair or remove that line of {}", path.display()),
+            Self::NoHome(_) => "set XDG_CONFIG_HOME to a directory of yours".to_owned(),
+            Self::Read { .. } | Self::Write { .. } => {
+                "--identity SHA256:... says which server to trust without the file".to_owned()
+            }
+        }
+    }
+}
+
 /// What the pins say of an identity that a server has proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pinned {

@@ -91,6 +91,9 @@ pub enum CommandError {
         /// The arguments it takes.
         arguments: &'static str,
     },
+    /// It goes on in further lines, as pasted text may; they would become part of its last argument.
+    #[error("a command is one line")]
+    SeveralLines,
     /// The user name has a `:`, at which the server would split it.
     #[error("a user name cannot contain ':'")]
     Colon,
@@ -201,6 +204,9 @@ pub fn read(line: &str) -> Result<Line, CommandError> {
     }
     if !line.starts_with('/') {
         return Ok(Line::Message(line.to_owned()));
+    }
+    if line.contains('\n') {
+        return Err(CommandError::SeveralLines);
     }
     let (name, rest) = split_word(line);
     let row = find(name)
@@ -427,6 +433,7 @@ mod tests {
             ("/encryption maybe", "usage: /encryption [on|off|noise|classic]"),
             ("/login", "usage: /login user [password]"),
             ("/login a:b c", "a user name cannot contain ':'"),
+            ("/login a b\nc", "a command is one line"),
         ] {
             assert_eq!(meaning(line), expected, "{line:?}");
         }

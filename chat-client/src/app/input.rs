@@ -242,8 +242,14 @@ impl App {
         while session.requests.take_show_users() {
             lists.push(session.users.clone());
         }
-        for names in lists {
-            self.show(Show::Users { names, asked: true });
+        for list in lists {
+            match list {
+                Some(names) => self.show(Show::Users { names, asked: true }),
+                None => {
+                    self.fail("the server has not said yet who is in the chat room");
+                    self.hint("it does when somebody comes or goes; /join does that");
+                }
+            }
         }
     }
 

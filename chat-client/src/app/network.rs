@@ -74,11 +74,15 @@ impl App {
                 self.left(then);
             }
             Phase::Open(mut session) => {
-                let unanswered = session.requests.give_up();
-                self.report_unanswered(&unanswered);
+                let mut unanswered = session.requests.give_up();
                 if error.is_transient() && self.config.reconnect {
-                    self.wait(now, session.to_resume(), error);
+                    let resume = session.to_resume(&unanswered);
+                    // These are asked for again.
+                    unanswered.retain(|request| !matches!(request, Request::Login(_) | Request::Join));
+                    self.report_unanswered(&unanswered);
+                    self.wait(now, resume, error);
                 } else {
+                    self.report_unanswered(&unanswered);
                     self.fail_with(error);
                     self.without_connection();
                 }
@@ -215,8 +219,8 @@ impl App {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
         let names: Vec<String> = text::split_user_list(text).map(str::to_owned).collect();
         session.requests.settle(now, PacketType::USERLIST, None, &session.me);
-        if session.users != names {
-            session.users.clone_from(&names);
+        if session.users.as_ref() != Some(&names) {
+            session.users = Some(names.clone());
             self.show(Show::Users { names, asked: false });
         }
         self.show_users_if_due();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
-use super::requests::Requests;
+use super::requests::{Request, Requests};
 use crate::link::{Encryption, Peer, Protection};
 use crate::replies::Reply;
 
@@ -60,7 +60,8 @@ pub(super) struct Session {
     pub(super) switching: bool,
     pub(super) me: Me,
     pub(super) joined: bool,
-    pub(super) users: Vec<String>,
+    /// Who is in the room, once the server has said so.
+    pub(super) users: Option<Vec<String>>,
     pub(super) requests: Requests,
 }
 
@@ -76,21 +77,25 @@ impl Session {
             switching: false,
             me: Me::new(greeting),
             joined: false,
-            users: Vec::new(),
+            users: None,
             requests: Requests::new(patience),
         }
     }
 
-    /// Returns what is to be restored on the next connection.
-    pub(super) fn to_resume(&self) -> Resume {
+    /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
+    pub(super) fn to_resume(&self, unanswered: &[Request]) -> Resume {
+        let logging_in = unanswered.iter().rev().find_map(|request| match request {
+            Request::Login(login) => Some(login.clone()),
+            _ => None,
+        });
         Resume {
             encryption: match self.protection {
                 Protection::Noise { .. } => Encryption::Noise,
                 Protection::Classic => Encryption::Classic,
                 Protection::Plain => Encryption::Off,
             },
-            joined: self.joined,
-            login: self.me.login.clone(),
+            joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
+            login: logging_in.or_else(|| self.me.login.clone()),
         }
     }
 }

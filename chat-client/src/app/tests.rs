@@ -234,6 +234,7 @@ fn a_pipe_waits_for_answers_and_an_original_server_gets_one_request_at_a_time() 
 #[test]
 fn the_user_list_is_shown_when_it_changes_and_when_asked_for() {
     let mut world = World::pipe().connected();
+    assert_eq!(world.line("/users"), ["! the server has not said yet who is in the chat room"]);
     world.line("/join");
     assert!(world.line("/users").is_empty(), "the answer to /join comes first");
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");

@@ -242,12 +242,7 @@ impl LinkError {
             Self::NotDemanded { .. } => {
                 vec!["ask who runs the server for its fingerprint (chat-server identity)".to_owned()]
             }
-            Self::Pins(PinsError::Damaged { path, .. }) => {
-                vec![format!("repair or remove the line in {}", path.display())]
-            }
-            Self::Pins(_) => {
-                vec!["--identity SHA256:... says which server to trust without the file".to_owned()]
-            }
+            Self::Pins(error) => vec![error.hint()],
             _ => Vec::new(),
         }
     }

@@ -51,6 +51,20 @@ fn a_lost_connection_is_restored_with_encryption_login_and_room() {
 }
 
 #[test]
+fn a_connection_lost_again_before_all_is_restored_forgets_nothing() {
+    let mut world = World::person().connected();
+    world.line("/login alice secret");
+    world.line("/join");
+    for _ in 0..3 {
+        let lost = world.event(Event::Lost(reset()));
+        assert!(lost.len() == 1 && lost[0].contains("reconnecting in"), "{lost:?}");
+        world.later(5);
+        let opened = world.opened(ours(), noise());
+        assert_eq!(opened[2..], ["send LOGIN alice:secret", "send JOIN"]);
+    }
+}
+
+#[test]
 fn what_was_left_is_not_restored() {
     let mut world = World::person().connected();
     world.line("/login alice secret");
