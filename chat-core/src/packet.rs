@@ -73,12 +73,6 @@ impl PacketType {
     pub const fn code(self) -> u8 {
         self.0
     }
-
-    /// Tells whether the original protocol knows this type, so that it may be sent to any peer.
-    #[must_use]
-    pub const fn is_original(self) -> bool {
-        self.0 <= Self::TIME.0
-    }
 }
 
 impl fmt::Debug for PacketType {
