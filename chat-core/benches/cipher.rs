@@ -38,7 +38,8 @@ fn cipher(criterion: &mut Criterion, pairs: usize, bits: u64) {
     assert_eq!(out, plain);
     assert_eq!(textbook_decrypt(&key, &wire), plain);
 
-    let mut group = criterion.benchmark_group(format!("classic/{pairs} pairs of {bits} bits"));
+    let noun = if pairs == 1 { "pair" } else { "pairs" };
+    let mut group = criterion.benchmark_group(format!("classic/{pairs} {noun} of {bits} bits"));
     group.throughput(Throughput::Bytes(plain.len() as u64));
     group.bench_function("encrypt/ours", |bencher| {
         bencher.iter(|| {
