@@ -4,9 +4,11 @@
 
 use std::collections::HashSet;
 
+use chat_core::rsa::hazmat::{Decryptor, Encryptor};
 use chat_core::rsa::primes::{self, PrimeError};
 use chat_core::rsa::{
-    BigUint, GenerateError, KeyLimits, KeyPair, KeySpec, MismatchError, PrivateKey, PublicKey,
+    BigUint, GenerateError, KeyLimits, KeyPair, KeySpec, MismatchError, PrivateKey, PrivatePair, PublicKey,
+    PublicPair,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -207,6 +209,27 @@ fn halves_that_do_not_belong_together() {
         join("n=3233 e=17\nn=3127 e=3\n", "n=3233 d=413\nn=3127 d=505\n").unwrap_err(),
         MismatchError::Exponents { pair: 2 }
     );
+}
+
+#[test]
+fn blocks_that_share_their_lowest_64_bits_are_told_apart() {
+    // The 65th power of an even byte ends in 65 zero bits, and up to 235 it is smaller than the modulus.
+    let e = BigUint::from(65u8);
+    let spec = KeySpec::bits(1, 512).unwrap();
+    let key = (0..)
+        .map(|seed| KeyPair::generate_with(&spec, &mut StdRng::seed_from_u64(seed)).unwrap())
+        .find_map(|key| {
+            let (p, q) = key.private().pairs()[0].primes().unwrap();
+            let d = e.modinv(&((p - 1u8) * (q - 1u8)))?;
+            let public = PublicKey::new(vec![PublicPair::new(p * q, e.clone()).unwrap()]).unwrap();
+            let private = PrivateKey::new(vec![PrivatePair::new(p * q, d).unwrap()]).unwrap();
+            Some(KeyPair::from_halves(public, private).unwrap())
+        })
+        .unwrap();
+    let (plain, mut wire, mut out): (Vec<u8>, _, _) = ((0..=255).collect(), Vec::new(), Vec::new());
+    Encryptor::new(key.public()).encrypt(&plain, &mut wire);
+    Decryptor::new(&key).decrypt(&wire, plain.len(), &mut out).unwrap();
+    assert_eq!(out, plain);
 }
 
 #[test]

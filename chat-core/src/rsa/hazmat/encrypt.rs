@@ -22,7 +22,9 @@ struct Table {
 }
 
 impl Encryptor {
-    /// Works out the tables for a key.
+    /// Works out the tables for a key: tenths of a millisecond for keys like the original's, and for the costliest
+    /// that [`KeyLimits::PEER`](crate::rsa::KeyLimits::PEER) lets in, tens of milliseconds, twice as many again if its
+    /// moduli are even. A server should not keep others waiting for that; docs/performance.md has the figures.
     #[must_use]
     pub fn new(key: &PublicKey) -> Self {
         Self { tables: key.pairs().iter().map(Table::new).collect() }
