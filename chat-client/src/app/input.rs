@@ -331,8 +331,13 @@ impl App {
                 let again = Asked::Password { request, user, plain_agreed, first: Some(answer) };
                 self.ask(again, "the same again: ", true);
             }
-            Asked::Password { first: Some(first), .. } if first.expose() != answer.expose() => {
-                self.fail("not sent: the two passwords differ");
+            Asked::Password { request, user, plain_agreed, first: Some(first) }
+                if first.expose() != answer.expose() =>
+            {
+                // Asked again at once: whoever goes on typing the password must not send it as a message.
+                self.fail("the two passwords differ; once more, or nothing to cancel");
+                let prompt = format!("password of {user}: ");
+                self.ask(Asked::Password { request, user, plain_agreed, first: None }, prompt, true);
             }
             Asked::Password { request, user, plain_agreed, .. } => {
                 self.send_credentials(now, request, Login { user, password: answer, plain_agreed });
