@@ -227,6 +227,9 @@ fn host_hint(error: &HostError) -> Option<String> {
             "something builds at the same time; run the same command again".to_owned()
         }
         HostError::Damaged { path, .. } => damaged_hint(path),
+        HostError::Nameless { lock } => {
+            format!("`fuser {}` names it; end it, and run the same command again", lock.display())
+        }
         HostError::StillRunning { .. } | HostError::NotOurs { .. } => {
             "look at that process, end it, and run the same command again".to_owned()
         }
@@ -239,6 +242,10 @@ fn host_hint(error: &HostError) -> Option<String> {
 }
 
 fn damaged_hint(path: &Path) -> String {
+    if path.ends_with("data/identity") {
+        // Moved aside, it would be made anew, and every client would find the server changed.
+        return "that is the server's identity; put a copy of it back if there is one, as in a backup of `down`".to_owned();
+    }
     format!("move {} aside and run the same command again", path.display())
 }
 

@@ -322,6 +322,12 @@ pub enum HostError {
         /// Its process id.
         pid: u32,
     },
+    /// A process holds the server's lock, and nothing says which.
+    #[error("a server of this instance runs, and nothing tells which process it is")]
+    Nameless {
+        /// The lock it holds.
+        lock: PathBuf,
+    },
     /// A process holds the server's lock that we cannot prove to be the server.
     #[error("pid {pid} holds the lock of the server and runs {program}; it is not ours to stop")]
     NotOurs {

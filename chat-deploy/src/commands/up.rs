@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
     if plan.is_empty() {
         context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
     } else {
-        session.confirm(&plan, "Go ahead?", args.yes)?;
+        session.confirm(&plan, "Do this?", args.yes)?;
         session.apply(&plan)?;
     }
     connect::print(context, &session)?;

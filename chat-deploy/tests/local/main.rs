@@ -315,7 +315,7 @@ fn a_process_that_is_not_ours_is_never_stopped() {
     // A process id that was given away again, with the same record otherwise.
     claim["start_ticks"] = 1.into();
     fs::write(&record, claim.to_string()).unwrap();
-    home.of_server("stop", &[]).expect(1).says("process.json");
+    home.of_server("stop", &[]).expect(1).says("nothing tells which process").says("fuser");
     fs::write(&record, text).unwrap();
     home.of_server("stop", &[]).expect(0);
 }

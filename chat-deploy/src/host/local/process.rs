@@ -59,10 +59,9 @@ impl Record {
 /// Tells whether the server runs. It does as long as somebody holds its lock, and the record says who.
 pub(super) fn look(host: &LocalHost) -> Result<Server, HostError> {
     let how = reap(host)?;
-    if !is_locked(host.layout())? {
+    let Some(record) = holder(host.layout())? else {
         return Ok(Server::Stopped { how });
-    }
-    let record = holder(host.layout())?;
+    };
     let release = match program_of(record.pid) {
         Some(program) => release_of(host.layout(), &program),
         // Where the system does not tell, or the process ended just now, the record has to do.
@@ -102,19 +101,18 @@ pub(super) fn start(host: &LocalHost, id: &ReleaseId) -> Result<(), HostError> {
 /// Stops the server: SIGTERM, and SIGKILL if that does not do.
 pub(super) fn stop(host: &LocalHost) -> Result<(), HostError> {
     for (signal, wait) in [(Signal::TERM, TERM_WAIT), (Signal::KILL, KILL_WAIT)] {
-        if !is_locked(host.layout())? {
+        let Some(record) = holder(host.layout())? else {
             break;
-        }
-        let pid = holder(host.layout())?.pid;
-        check_ours(host.layout(), pid)?;
-        send(pid, signal)?;
+        };
+        check_ours(host.layout(), record.pid)?;
+        send(record.pid, signal)?;
         let deadline = Instant::now() + wait;
         while is_locked(host.layout())? && Instant::now() < deadline {
             thread::sleep(PAUSE);
         }
     }
-    if is_locked(host.layout())? {
-        return Err(HostError::StillRunning { pid: holder(host.layout())?.pid });
+    if let Some(record) = holder(host.layout())? {
+        return Err(HostError::StillRunning { pid: record.pid });
     }
     reap(host)?;
     host.child.take();
@@ -166,21 +164,21 @@ fn is_locked(layout: &Layout) -> Result<bool, HostError> {
     }
 }
 
-/// Reads who holds the server's lock. The record is written just after the lock is taken, so it may be a moment late.
-fn holder(layout: &Layout) -> Result<Record, HostError> {
+/// Reads who holds the server's lock, if anybody does. The record is written just after the lock is taken, so it may be
+/// a moment late.
+fn holder(layout: &Layout) -> Result<Option<Record>, HostError> {
     let deadline = Instant::now() + Duration::from_secs(1);
-    loop {
+    while is_locked(layout)? {
         let record = Record::read(layout)?.filter(|record| record.start_ticks == start_ticks(record.pid));
-        match record {
-            Some(record) => return Ok(record),
-            None if Instant::now() < deadline => thread::sleep(PAUSE),
-            None => {
-                let source =
-                    Box::new(io::Error::other("it does not name the process that holds server.lock"));
-                return Err(HostError::Damaged { path: layout.process(), source });
-            }
+        if record.is_some() {
+            return Ok(record);
         }
+        if Instant::now() >= deadline {
+            return Err(HostError::Nameless { lock: layout.server_lock() });
+        }
+        thread::sleep(PAUSE);
     }
+    Ok(None)
 }
 
 /// Refuses to touch a process that runs anything but one of our releases.
