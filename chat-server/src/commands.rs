@@ -17,7 +17,7 @@ use num_traits::FromPrimitive as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs};
-use crate::{Outcome, UsageError, descriptors, logging};
+use crate::{Outcome, UsageError, activation, descriptors, logging};
 
 /// The pairs of `keygen` are this long unless something else is asked for, in bits.
 const DEFAULT_BITS: u64 = 32;
@@ -28,9 +28,9 @@ const DEFAULT_BITS: u64 = 32;
 ///
 /// Whatever went wrong, for `main` to report.
 pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Outcome> {
-    let settings = |args: &SettingsArgs| args.layers(environment).resolve();
+    let settings = |args: &SettingsArgs| args.layers(environment.clone()).resolve();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => serve(settings(&args)?),
+        Command::Serve(args) => serve(settings(&args)?, &environment),
         Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
         Command::Identity(args) => identity(&settings(&args)?),
         Command::ImportUsers(args) => import_users(&args.file, &settings(&args.settings)?),
@@ -38,10 +38,20 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
     }
 }
 
-fn serve(settings: Settings) -> anyhow::Result<Outcome> {
+fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Result<Outcome> {
+    // First of all, while the process has opened nothing itself and has one thread.
+    let handed_over = activation::take(environment)?;
     logging::start(&settings.log)?;
     descriptors::raise_limit(settings.limits.max_connections);
-    let server = Server::bind(settings, Clock::system())?;
+    let server = match handed_over {
+        Some(listener) => {
+            tracing::info!(
+                "listening on the socket that was handed over; host and port of the settings do not count"
+            );
+            Server::take_over(listener, settings, Clock::system())?
+        }
+        None => Server::bind(settings, Clock::system())?,
+    };
     let interrupted = Rc::new(Cell::new(false));
     server.run(stop_signal(Rc::clone(&interrupted)))?;
     Ok(if interrupted.get() { Outcome::Interrupted } else { Outcome::Done })

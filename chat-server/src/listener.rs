@@ -1,4 +1,4 @@
-//! The listening socket: binds it, accepts connections, and keeps going when there is no room for more.
+//! The listening socket: binds it or takes it as it is handed over, accepts connections, and keeps going when there is no room for more.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +37,16 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     configure(&SockRef::from(&socket))?;
     Ok(socket.into())
+}
+
+/// Prepares a socket that listens already.
+///
+/// # Errors
+///
+/// The system's error.
+pub(crate) fn adopt(listener: &std::net::TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    configure(&SockRef::from(listener))
 }
 
 /// Sets on the listening socket what accepted ones inherit from it, which saves two system calls for each.

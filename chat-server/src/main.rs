@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Data goes to standard output, everything
 //! else to standard error.
 
+mod activation;
 mod cli;
 mod commands;
 mod descriptors;
@@ -19,6 +20,8 @@ use chat_server::data::DataError;
 use chat_server::data::classic_keys::ClassicKeysError;
 use chat_server::import::ImportError;
 use clap::Parser as _;
+
+use crate::activation::ActivationError;
 
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,7 @@ fn report(error: &anyhow::Error) -> io::Result<()> {
 
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<ServerError>().and_then(ServerError::hint))
+        .or_else(|| error.downcast_ref::<ActivationError>().map(ActivationError::hint))
         .or_else(|| error.downcast_ref::<DataError>().and_then(DataError::hint))
         .or_else(|| error.downcast_ref::<AccountsError>().and_then(AccountsError::hint))
         .or_else(|| error.downcast_ref::<ClassicKeysError>().and_then(ClassicKeysError::hint))

@@ -51,6 +51,9 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A listening socket that was handed over cannot be used.
+    #[error("cannot use the socket that was handed over")]
+    HandedOver(#[source] std::io::Error),
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -84,7 +87,7 @@ impl ServerError {
             Self::PacketLog { .. } => {
                 Some("name a file that this user may write to, with --packet-log FILE".into())
             }
-            Self::Runtime(_) | Self::Panicked => None,
+            Self::HandedOver(_) | Self::Runtime(_) | Self::Panicked => None,
         }
     }
 }
@@ -119,6 +122,31 @@ impl Server {
         let listen = |source| ServerError::Listen { address: wanted, source };
         let listener = listener::bind(wanted).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        Self::on(listener, address, settings, clock)
+    }
+
+    /// As [`Server::bind`], but on a socket that listens already, whatever address the settings name: a service manager
+    /// that holds it lets connections wait while the server is restarted.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`], with nothing left running.
+    pub fn take_over(
+        listener: std::net::TcpListener,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
+        listener::adopt(&listener).map_err(ServerError::HandedOver)?;
+        let address = listener.local_addr().map_err(ServerError::HandedOver)?;
+        Self::on(listener, address, settings, clock)
+    }
+
+    fn on(
+        listener: std::net::TcpListener,
+        address: SocketAddr,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
         let data = DataDirectory::open(&settings.data)?;
         let identity = data.identity()?;
         let classic = data.classic_keys(settings.keys)?;

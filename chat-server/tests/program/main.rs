@@ -3,6 +3,7 @@
 // Says to clippy what cargo knows: that helpers, too, are tests.
 #![cfg(test)]
 
+mod activation;
 mod command_line;
 mod kill_nine;
 mod process;

@@ -55,7 +55,12 @@ impl ServerProcess {
 
     /// Starts a server with further variables in its environment.
     pub(crate) fn start_with(home: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut child = server(home).envs(variables.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn(server(home).envs(variables.iter().copied()))
+    }
+
+    /// Starts a server by a command, and waits until it listens.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while log.read_line(&mut said).unwrap() > 0 {
