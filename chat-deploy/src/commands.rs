@@ -13,9 +13,11 @@ mod status;
 mod stop;
 mod up;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::CommandFactory as _;
+use clap_complete::Shell;
 
 use crate::cli::{Cli, Command, Deployment};
 use crate::clock::SystemClock;
@@ -62,8 +64,7 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
     match cli.command {
         // These two run without settings: a shell asks for its completions anywhere, and a launcher has its orders.
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "chat-deploy", &mut std::io::stdout());
-            return Ok(Outcome::Done);
+            return print_completions(shell);
         }
         Command::Launch { dir, release } => return Err(launch::become_server(dir, &release).into()),
         _ => {}
@@ -102,6 +103,14 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Outcome, Error> 
         // Done with before there were settings.
         Command::Completions { .. } | Command::Launch { .. } => Ok(Outcome::Done),
     }
+}
+
+fn print_completions(shell: Shell) -> Result<Outcome, Error> {
+    // Into memory first: clap panics when its output cannot be written, as when `head` has seen enough.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chat-deploy", &mut script);
+    io::stdout().write_all(&script).map_err(Error::Output)?;
+    Ok(Outcome::Done)
 }
 
 /// Names this program for another start of it. On Linux by what the system runs, which stays the same when `cargo build`

@@ -118,8 +118,8 @@ impl Error {
             Self::Settings(SettingsError::Mistakes { mistakes, .. }) => {
                 mistakes.iter().map(ToString::to_string).collect()
             }
-            Self::Build(BuildError::Failed { lines, .. }) => lines.clone(),
-            Self::Apply(ApplyError::Unhealthy(unhealthy)) => unhealthy.log.clone(),
+            Self::Build(BuildError::Failed { lines, .. }) => trim(lines),
+            Self::Apply(ApplyError::Unhealthy(unhealthy)) => trim(&unhealthy.log),
             Self::Apply(ApplyError::Host { source: HostError::ConfigRefused { said }, .. }) => said.clone(),
             _ => Vec::new(),
         }
@@ -172,6 +172,13 @@ impl Error {
         };
         vec![hint]
     }
+}
+
+/// Leaves out the blank lines at both ends.
+fn trim(lines: &[String]) -> Vec<String> {
+    let is_blank = |line: &&String| line.trim().is_empty();
+    let end = lines.len() - lines.iter().rev().take_while(is_blank).count();
+    lines.iter().take(end).skip_while(is_blank).cloned().collect()
 }
 
 fn no_provider(provider: Provider, aws_credentials: Option<&str>) -> String {

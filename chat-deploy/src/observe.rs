@@ -47,11 +47,19 @@ pub fn observe(host: &dyn Host, health: &dyn HealthCheck, pins: &dyn Pins) -> Re
     let address = state.config.as_ref().map(|config| host.reach(config));
     let health = match (&state.process, &address) {
         (Some(_), Some(address)) => {
-            Some(health.check(address, state.identity, ANSWER_WITHIN).map_err(|unwell| chain(&unwell)))
+            Some(health.check(address, state.identity, ANSWER_WITHIN).map_err(|unwell| root_cause(&unwell)))
         }
         _ => None,
     };
     Ok(Observed { host: state, health, address, pins: pins.read()? })
+}
+
+/// Returns the last cause of an error, which alone is short enough for a line about many things.
+fn root_cause(mut error: &dyn std::error::Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }
 
 /// Writes an error and its causes on one line.

@@ -36,7 +36,12 @@ fn wait_for(what: &str, done: impl Fn() -> bool) {
 fn from_nothing_to_a_server_and_back_to_nothing() {
     let (home, port) = (Home::new(), free_port());
     let server = home.server("good");
-    let up = home.up(&server, port).expect(0);
+    let mut command = home.command(&["up", "-i", "myserver", "--provider", "local", "--yes", "--port"]);
+    command.arg(port.to_string()).arg("--binary").arg(&server);
+    let up =
+        home::Run::from(command.env("CHAT_PORT", "1").env("SOME_SECRET", "x").output().unwrap()).expect(0);
+    let environment = fs::read_to_string(format!("/proc/{}/environ", home.servers()[0])).unwrap();
+    assert!(!environment.contains("CHAT_PORT") && !environment.contains("SOME_SECRET"), "{environment}");
     assert_eq!(up.out, format!("chat-client connect 127.0.0.1 {port}\n"));
     let status = home.status();
     assert_eq!((&status["server"], &status["build"]), (&"healthy".into(), &"same".into()));
@@ -196,7 +201,8 @@ fn a_state_directory_that_cannot_be_written_is_named() {
 fn what_is_not_confirmed_is_not_done() {
     let home = Home::new();
     let server = home.server("good");
-    home.of_server("up", &["--binary", server.to_str().unwrap()]).expect(2).says("--yes");
+    let port = free_port().to_string();
+    home.of_server("up", &["--port", &port, "--binary", server.to_str().unwrap()]).expect(2).says("--yes");
     assert!(!home.state().exists());
 }
 

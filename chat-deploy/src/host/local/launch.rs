@@ -36,12 +36,11 @@ pub fn become_server(dir: PathBuf, release: &ReleaseId) -> HostError {
     }
 }
 
-/// Keeps the shell's settings from a server: its file says how it runs, and not what happens to be set around whoever
-/// deployed it.
-pub(super) fn clear_settings(server: &mut Command) {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"CHAT_")) {
-        server.env_remove(name);
-    }
+/// Gives a server an environment of its own: what is set in the shell of whoever deploys, be it settings or secrets, is
+/// none of its business.
+pub(super) fn clear_environment(server: &mut Command) {
+    const KEPT: [&str; 6] = ["HOME", "LANG", "PATH", "RUST_BACKTRACE", "TMPDIR", "TZ"];
+    server.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
 }
 
 fn prepare(layout: Layout, release: &ReleaseId) -> Result<Command, HostError> {
@@ -56,7 +55,7 @@ fn prepare(layout: Layout, release: &ReleaseId) -> Result<Command, HostError> {
         .arg(layout.config())
         .current_dir(layout.dir())
         .stdin(Stdio::from(lock));
-    clear_settings(&mut server);
+    clear_environment(&mut server);
     Ok(server)
 }
 

@@ -73,7 +73,7 @@ pub(super) fn check_config(layout: &Layout, id: &ReleaseId, config: &ServerConfi
     files::replace(&draft, &config.text)?;
     let mut check = Command::new(layout.program(id));
     check.args(["check-config", "--config"]).arg(&draft).stdin(Stdio::null());
-    launch::clear_settings(&mut check);
+    launch::clear_environment(&mut check);
     let output = check.output().map_err(|source| HostError::NotStarted { id: id.clone(), source });
     files::remove_file(&draft)?;
     let output = output?;
