@@ -11,7 +11,7 @@ use chat_server::accounts::Accounts;
 use chat_server::clock::Clock;
 use chat_server::config::Settings;
 use chat_server::data::{DataDirectory, classic_keys, existing_identity};
-use chat_server::{Server, import};
+use chat_server::{Server, ServiceManager, import};
 use num_bigint::BigUint;
 use num_traits::FromPrimitive as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,7 +43,7 @@ fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Re
     let handed_over = activation::take(environment)?;
     logging::start(&settings.log)?;
     descriptors::raise_limit(settings.limits.max_connections);
-    let server = match handed_over {
+    let mut server = match handed_over {
         Some(listener) => {
             tracing::info!(
                 "listening on the socket that was handed over; host and port of the settings do not count"
@@ -52,6 +52,16 @@ fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Re
         }
         None => Server::bind(settings, Clock::system())?,
     };
+    match ServiceManager::from_environment(environment, std::process::id()) {
+        Ok(Some(manager)) => server.report_to(manager),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the service manager cannot be told anything"
+            );
+        }
+    }
     let interrupted = Rc::new(Cell::new(false));
     server.run(stop_signal(Rc::clone(&interrupted)))?;
     Ok(if interrupted.get() { Outcome::Interrupted } else { Outcome::Done })

@@ -170,6 +170,11 @@ impl Delivery {
         self.peer(key).map(|peer| &peer.cipher)
     }
 
+    /// Returns how the bodies of each connection are encoded that is still to receive something.
+    pub(crate) fn ciphers(&self) -> impl Iterator<Item = &Cipher> {
+        self.peers.iter().filter(|(_, peer)| !peer.finished).map(|(_, peer)| &peer.cipher)
+    }
+
     /// Tells whether anything waits for [`Delivery::flush`].
     pub(crate) fn has_work(&self) -> bool {
         !self.batch.is_empty() || !self.replied.is_empty()

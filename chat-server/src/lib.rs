@@ -16,7 +16,10 @@ mod private_file;
 mod rate;
 mod room;
 mod server;
+mod service_manager;
+pub mod status;
 
 pub use clock::Clock;
 pub use config::Settings;
 pub use server::{Running, Server, ServerError, spawn};
+pub use service_manager::{NotifyError, ServiceManager};

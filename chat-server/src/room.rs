@@ -96,6 +96,16 @@ impl Room {
         self.clients.len()
     }
 
+    /// Returns the number of clients that have joined.
+    pub(crate) fn joined(&self) -> usize {
+        self.clients.values().filter(|client| client.joined).count()
+    }
+
+    /// Returns the number of clients that are logged in.
+    pub(crate) fn logged_in(&self) -> usize {
+        self.logged_in.len()
+    }
+
     /// Applies one event of a client and appends what is to be sent, in order.
     pub(crate) fn handle(&mut self, id: ClientId, event: Event<'_>, effects: &mut Vec<Effect>) {
         let Some(client) = self.clients.get_mut(&id) else { return };

@@ -21,6 +21,7 @@ use crate::delivery::Delivery;
 use crate::hub::{Hub, Keys};
 use crate::listener;
 use crate::packet_log::PacketLog;
+use crate::service_manager::ServiceManager;
 
 /// How long clients may take, together, to read what waits for them when the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -35,6 +36,7 @@ pub struct Server {
     accounts: Accounts,
     keys: Keys,
     log: Option<PacketLog>,
+    manager: Option<ServiceManager>,
     // Holds the directory's lock as long as the server lives.
     data: DataDirectory,
 }
@@ -161,7 +163,7 @@ impl Server {
         let fingerprint = identity.fingerprint();
         let decryptor = Rc::new(Decryptor::new(&classic));
         let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor };
-        Ok(Self { listener, address, fingerprint, settings, clock, accounts, keys, log, data })
+        Ok(Self { listener, address, fingerprint, settings, clock, accounts, keys, log, manager: None, data })
     }
 
     /// Returns the address that clients connect to.
@@ -174,6 +176,11 @@ impl Server {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Tells a service manager from now on how the server is.
+    pub fn report_to(&mut self, manager: ServiceManager) {
+        self.manager = Some(manager);
     }
 
     /// Serves until `shutdown` is ready; then tells the clients, gives them a moment to read, and closes the accounts.
@@ -193,7 +200,8 @@ impl Server {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, address, fingerprint, settings, clock, accounts, keys, log, data } = self;
+        let Self { listener, address, fingerprint, settings, clock, accounts, keys, log, manager, data } =
+            self;
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|source| ServerError::Listen { address, source })?;
         let delivery = Delivery::new(settings.limits.outbox_bytes, log);
@@ -206,12 +214,22 @@ impl Server {
         }
         tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
         let flushing = tokio::task::spawn_local(Rc::clone(&hub).flush_forever());
+        let manager = manager.map(Rc::new);
+        if let Some(manager) = &manager {
+            manager.ready();
+            let (manager, hub) = (Rc::clone(manager), Rc::clone(&hub));
+            // Goes on while the server stops, and ends with the event loop.
+            tokio::task::spawn_local(async move { manager.report_forever(|| hub.census()).await });
+        }
         tokio::select! {
             () = listener::accept_forever(Rc::clone(&hub), listener) => {}
             () = Rc::clone(&hub).sweep_forever() => {}
             () = &mut shutdown => {}
         }
         tracing::info!(connections = hub.connections(), "stopping");
+        if let Some(manager) = &manager {
+            manager.stopping();
+        }
         hub.announce_restart();
         // Whoever has not read everything by then loses what was not read.
         let _ = tokio::time::timeout(FAREWELL, hub.drain_everyone()).await;

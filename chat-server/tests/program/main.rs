@@ -6,5 +6,6 @@
 mod activation;
 mod command_line;
 mod kill_nine;
+mod notify;
 mod process;
 mod start_and_stop;
