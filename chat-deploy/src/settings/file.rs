@@ -140,6 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn the_template_shows_every_key_and_its_default() {
+        let template = include_str!("../../../templates/chat-deploy.toml");
+        assert_eq!(parse(template, Path::new("/")), Ok(FileSettings::default()));
+        let is_setting = |line: &&str| !line.starts_with("# ") && !line.starts_with("#binary");
+        let lines: Vec<&str> =
+            template.lines().filter(is_setting).map(|line| line.trim_start_matches('#')).collect();
+        let settings = parse(&lines.join("\n"), Path::new("/")).unwrap();
+        let numbers = (settings.port, settings.keep_releases, settings.start_timeout_seconds);
+        assert_eq!(numbers, (Some(12345), Some(5), Some(20)));
+        for key in KEYS.split(", ").map(|key| key.trim_matches(['[', ']'])) {
+            assert!(
+                template.contains(&format!("#{key} = ")) || template.contains(&format!("#[{key}")),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
     fn all_mistakes_are_reported_with_their_lines() {
         let text = "prot = 1\ninstance = 'My Server'\nprovider = 'aws'\nport = 0\nkeep_releases = '5'\n\n\
             start_timeout_seconds = 1.5\nsource = 'a'\nbinary = 'b'\n[server]\nport = 5\n";
