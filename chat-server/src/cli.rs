@@ -19,7 +19,8 @@ use clap::{Args, Parser, Subcommand};
                   chat-server --host 0.0.0.0 --port 5000   talk to everyone\n  \
                   chat-server --config server.toml         with everything else as the file says\n  \
                   chat-server check-config                 print all settings, as a file to start from\n  \
-                  chat-server identity                     print the fingerprint that clients pin"
+                  chat-server identity                     print the fingerprint that clients pin\n  \
+                  chat-server status                       ask the running server how it is"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     CheckConfig(SettingsArgs),
     /// Print the fingerprint of the server's identity, which is made if there is none yet
     Identity(SettingsArgs),
+    /// Show how a running server is: who is there, since when, and where
+    Status(StatusArgs),
     /// Take over the users of the original server from its users.pickle
     ImportUsers(ImportArgs),
     /// Make classic keys: publickey.txt and privatekey.txt
@@ -74,6 +77,17 @@ pub(crate) struct SettingsArgs {
     /// off, error, warn, info, debug, trace, or directives [env: CHAT_LOG] [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<OsString>,
+}
+
+/// Asks the server that uses the data directory.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]

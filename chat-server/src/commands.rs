@@ -11,12 +11,12 @@ use chat_server::accounts::Accounts;
 use chat_server::clock::Clock;
 use chat_server::config::Settings;
 use chat_server::data::{DataDirectory, classic_keys, existing_identity};
-use chat_server::{Server, ServiceManager, import};
+use chat_server::{Server, ServiceManager, control, import};
 use num_bigint::BigUint;
 use num_traits::FromPrimitive as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs};
+use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs, StatusArgs};
 use crate::{Outcome, UsageError, activation, descriptors, logging};
 
 /// The pairs of `keygen` are this long unless something else is asked for, in bits.
@@ -33,6 +33,7 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
         Command::Serve(args) => serve(settings(&args)?, &environment),
         Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
         Command::Identity(args) => identity(&settings(&args)?),
+        Command::Status(args) => status(&args, &settings(&args.settings)?),
         Command::ImportUsers(args) => import_users(&args.file, &settings(&args.settings)?),
         Command::Keygen(args) => keygen(&args),
     }
@@ -93,6 +94,11 @@ fn identity(settings: &Settings) -> anyhow::Result<Outcome> {
         }
     };
     print(&format!("{}\n", identity.fingerprint()))
+}
+
+fn status(args: &StatusArgs, settings: &Settings) -> anyhow::Result<Outcome> {
+    let status = control::status(&settings.data)?;
+    print(&if args.json { serde_json::to_string(&status)? + "\n" } else { status.to_string() })
 }
 
 fn import_users(file: &std::path::Path, settings: &Settings) -> anyhow::Result<Outcome> {

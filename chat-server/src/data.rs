@@ -6,6 +6,7 @@
 //! rsa/privatekey.txt       the classic keys, in the original's form
 //! rsa/publickey.txt
 //! lock                     held while a server uses the directory
+//! control.sock             there while a server runs (module control)
 //! ```
 //!
 //! How a secret file is written and read without ever being open to others is in module `private_file`; the classic

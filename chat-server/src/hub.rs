@@ -30,7 +30,7 @@ use crate::connection::TABLES_AT_A_TIME;
 use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
 use crate::presence::{Presence, Tick, Verdict};
 use crate::room::{Audience, Effect, Event, Room};
-use crate::status::Census;
+use crate::status::{Census, Connections};
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -318,14 +318,15 @@ impl Hub {
     /// Counts who is there; takes a moment that grows with their number.
     pub(crate) fn census(&self) -> Census {
         let room = self.room.borrow();
-        let mut census = Census { joined: room.joined(), logged_in: room.logged_in(), ..Census::default() };
+        let mut connections = Connections::default();
         for cipher in self.delivery.borrow().ciphers() {
+            connections.total += 1;
             match cipher {
-                Cipher::Plain => census.plain += 1,
-                Cipher::Classic(_) => census.classic += 1,
-                Cipher::Noise(_) => census.noise += 1,
+                Cipher::Plain => connections.plain += 1,
+                Cipher::Classic(_) => connections.classic += 1,
+                Cipher::Noise(_) => connections.noise += 1,
             }
         }
-        census
+        Census { connections, joined: room.joined(), logged_in: room.logged_in() }
     }
 }

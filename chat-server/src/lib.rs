@@ -1,10 +1,12 @@
 //! The chat server: one room, spoken to in the original's wire protocol and in this project's extensions of it.
 
 pub mod accounts;
+mod admin;
 mod admission;
 pub mod clock;
 pub mod config;
 mod connection;
+pub mod control;
 pub mod data;
 mod delivery;
 mod hub;

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use chat_server::ServerError;
 use chat_server::accounts::AccountsError;
 use chat_server::config::ConfigError;
+use chat_server::control::ControlError;
 use chat_server::data::DataError;
 use chat_server::data::classic_keys::ClassicKeysError;
 use chat_server::import::ImportError;
@@ -68,6 +69,7 @@ fn report(error: &anyhow::Error) -> io::Result<()> {
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<ServerError>().and_then(ServerError::hint))
         .or_else(|| error.downcast_ref::<ActivationError>().map(ActivationError::hint))
+        .or_else(|| error.downcast_ref::<ControlError>().and_then(ControlError::hint))
         .or_else(|| error.downcast_ref::<DataError>().and_then(DataError::hint))
         .or_else(|| error.downcast_ref::<AccountsError>().and_then(AccountsError::hint))
         .or_else(|| error.downcast_ref::<ClassicKeysError>().and_then(ClassicKeysError::hint))

@@ -12,10 +12,13 @@ use chat_core::noise::Fingerprint;
 use chat_core::rsa::hazmat::Decryptor;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::control::ControlSocket;
 use crate::data::{DataDirectory, DataError};
 use crate::delivery::Delivery;
 use crate::hub::{Hub, Keys};
@@ -37,7 +40,8 @@ pub struct Server {
     keys: Keys,
     log: Option<PacketLog>,
     manager: Option<ServiceManager>,
-    // Holds the directory's lock as long as the server lives.
+    control: Option<ControlSocket>,
+    // Holds the directory's lock as long as the server lives; last, so that everything else in it is let go of before.
     data: DataDirectory,
 }
 
@@ -163,7 +167,24 @@ impl Server {
         let fingerprint = identity.fingerprint();
         let decryptor = Rc::new(Decryptor::new(&classic));
         let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor };
-        Ok(Self { listener, address, fingerprint, settings, clock, accounts, keys, log, manager: None, data })
+        // The chat does not depend on it.
+        let control = ControlSocket::bind(data.path())
+            .inspect_err(|error| tracing::warn!(%error, "no control socket: the server cannot be asked for its status"))
+            .ok();
+        let manager = None;
+        Ok(Self {
+            listener,
+            address,
+            fingerprint,
+            settings,
+            clock,
+            accounts,
+            keys,
+            log,
+            manager,
+            control,
+            data,
+        })
     }
 
     /// Returns the address that clients connect to.
@@ -200,8 +221,19 @@ impl Server {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, address, fingerprint, settings, clock, accounts, keys, log, manager, data } =
-            self;
+        let Self {
+            data,
+            listener,
+            address,
+            fingerprint,
+            settings,
+            clock,
+            accounts,
+            keys,
+            log,
+            manager,
+            control,
+        } = self;
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|source| ServerError::Listen { address, source })?;
         let delivery = Delivery::new(settings.limits.outbox_bytes, log);
@@ -214,16 +246,12 @@ impl Server {
         }
         tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
         let flushing = tokio::task::spawn_local(Rc::clone(&hub).flush_forever());
-        let manager = manager.map(Rc::new);
-        if let Some(manager) = &manager {
-            manager.ready();
-            let (manager, hub) = (Rc::clone(manager), Rc::clone(&hub));
-            // Goes on while the server stops, and ends with the event loop.
-            tokio::task::spawn_local(async move { manager.report_forever(|| hub.census()).await });
-        }
+        let manager = manager.map(|manager| start_reporting(manager, &hub));
+        let admin = Admin { hub: Rc::clone(&hub), address, fingerprint, started: Instant::now() };
         tokio::select! {
             () = listener::accept_forever(Rc::clone(&hub), listener) => {}
             () = Rc::clone(&hub).sweep_forever() => {}
+            () = answer_forever(control, admin) => {}
             () = &mut shutdown => {}
         }
         tracing::info!(connections = hub.connections(), "stopping");
@@ -238,6 +266,22 @@ impl Server {
         drop(data);
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Tells a service manager that the server serves, and how it is, until the event loop ends.
+fn start_reporting(manager: ServiceManager, hub: &Rc<Hub>) -> Rc<ServiceManager> {
+    let (manager, hub) = (Rc::new(manager), Rc::clone(hub));
+    manager.ready();
+    let reporting = Rc::clone(&manager);
+    tokio::task::spawn_local(async move { reporting.report_forever(|| hub.census()).await });
+    manager
+}
+
+async fn answer_forever(control: Option<ControlSocket>, admin: Admin) {
+    match control {
+        Some(control) => control.serve_forever(async move |request| admin.answer(request).await).await,
+        None => std::future::pending().await,
     }
 }
 

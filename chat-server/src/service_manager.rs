@@ -134,6 +134,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::status::Connections;
 
     fn manager(variables: &[(&str, &str)]) -> Result<Option<ServiceManager>, NotifyError> {
         let environment: Vec<_> = variables.iter().map(|(k, v)| (k.into(), v.into())).collect();
@@ -207,7 +208,10 @@ mod tests {
         let joined = Rc::new(std::cell::Cell::new(0));
         let census = {
             let joined = Rc::clone(&joined);
-            move || Census { noise: 1, joined: joined.get(), ..Census::default() }
+            move || {
+                let connections = Connections { total: 1, noise: 1, ..Connections::default() };
+                Census { connections, joined: joined.get(), logged_in: 0 }
+            }
         };
         tokio::task::spawn_local(async move { manager.report_forever(census).await });
         tokio::time::sleep(Duration::from_millis(2100)).await;

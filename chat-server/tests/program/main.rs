@@ -9,3 +9,4 @@ mod kill_nine;
 mod notify;
 mod process;
 mod start_and_stop;
+mod status;

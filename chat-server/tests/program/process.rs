@@ -78,6 +78,11 @@ impl ServerProcess {
         panic!("the server does not listen, {}:\n{said}", child.wait().unwrap());
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, and waits for the end. Returns what else the server logged.
     pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String) {
         let killed =
