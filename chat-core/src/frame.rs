@@ -3,6 +3,8 @@
 //! A packet is a 4-byte big-endian length (counting the whole packet), one type byte and the body. What a body means
 //! is `packet`'s business; ciphers replace bodies and live in `rsa` and `noise`.
 
+use std::fmt;
+
 use crate::packet::PacketType;
 
 /// Bytes of the header: four of length and one of type.
@@ -14,8 +16,8 @@ pub const HEADER_LEN: usize = 5;
 /// to 128 on the wire, so a long message needs room. Servers configure a lower limit, never a higher one.
 pub const MAX_PACKET_LEN: usize = 1 << 20;
 
-/// One packet, borrowed from the bytes it was read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One packet, borrowed from the bytes it was read from; printing it shows no body.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// What kind of packet it is.
     pub kind: PacketType,
@@ -28,6 +30,13 @@ impl Frame<'_> {
     #[must_use]
     pub fn wire_len(&self) -> usize {
         HEADER_LEN + self.body.len()
+    }
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A body may be a message or hold a password, and frames end up in logs.
+        f.debug_struct("Frame").field("kind", &self.kind).field("body_bytes", &self.body.len()).finish()
     }
 }
 

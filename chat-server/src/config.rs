@@ -75,6 +75,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How many bytes may wait for a client that is slow to read, before it is cut off.
     pub outbox_bytes: usize,
+    /// How many bytes may wait for all slow clients together, before those with most waiting are cut off.
+    pub outbox_total_bytes: usize,
     /// How many packets a connection may send per second in the long run.
     pub messages_per_second: u32,
     /// How many packets a connection may send at once, when it was quiet before.
@@ -158,6 +160,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(10 * 60),
             outbox_bytes: 1024 * 1024,
+            outbox_total_bytes: 256 * 1024 * 1024,
             messages_per_second: 20,
             message_burst: 100,
             bytes_per_second: 128 * 1024,

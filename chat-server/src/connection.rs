@@ -22,6 +22,7 @@ use chat_core::notice::NoticeCode;
 use chat_core::packet::PacketType;
 use chat_core::rsa::PublicKey;
 use chat_core::secret::Secret;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::delivery::{OpenError, Progress};
@@ -30,6 +31,13 @@ use crate::rate::Rates;
 
 /// How long a client that is going may take to read what it has been sent.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long requests of a client that has closed its side are still worked on: it may be a script that has said all it
+/// had to say, or it may be gone.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How often a connection that waits for something else is asked whether its client is still there.
+const GONE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Most packets handled before other connections get their turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -63,15 +71,18 @@ enum Step {
     Wait(Work),
 }
 
-/// What a connection has to wait for before its next packet.
+/// Something that cannot be done at once.
 enum Work {
     Register(Username, Secret),
     LogIn(Username, Secret),
     TurnClassicOn(PublicKey),
-    /// The connection has sent too fast.
-    Pause(Duration),
-    /// The connection has had its turn.
-    Yield,
+}
+
+/// What a connection has to wait for before its next packet; with neither, it has merely had its turn.
+struct Delay {
+    work: Option<Work>,
+    /// How long it has to be quiet, since it has sent too fast.
+    pause: Duration,
 }
 
 /// A client of ours: what it offered, and what its handshake binds.
@@ -127,6 +138,7 @@ pub(crate) fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) -> impl F
 
 impl Connection {
     async fn read_until_end(&mut self) -> Ending {
+        let mut closed_since = None;
         loop {
             if let Err(error) = poll_fn(|context| self.socket.poll_read_ready(context)).await {
                 return Ending::Lost(error);
@@ -135,8 +147,10 @@ impl Connection {
             loop {
                 match outcome {
                     Ok(None) => break,
-                    Ok(Some(work)) => {
-                        Box::pin(self.perform(work)).await;
+                    Ok(Some(delay)) => {
+                        if let Err(ending) = Box::pin(self.sit_out(delay, &mut closed_since)).await {
+                            return ending;
+                        }
                         outcome = self.advance(&[]);
                     }
                     Err(ending) => return ending,
@@ -146,7 +160,7 @@ impl Connection {
     }
 
     /// Reads what has come and handles it, up to something that has to be waited for.
-    fn read(&mut self) -> Result<Option<Work>, Ending> {
+    fn read(&mut self) -> Result<Option<Delay>, Ending> {
         let hub = Rc::clone(&self.hub);
         let mut buffer = hub.read_buffer.borrow_mut();
         match self.socket.try_read(&mut buffer) {
@@ -163,7 +177,7 @@ impl Connection {
     }
 
     /// Handles the packets in what was carried over and in `bytes`; carries over what is left.
-    fn advance(&mut self, bytes: &[u8]) -> Result<Option<Work>, Ending> {
+    fn advance(&mut self, bytes: &[u8]) -> Result<Option<Delay>, Ending> {
         let mut carried = std::mem::take(&mut self.carried);
         let fresh = carried.is_empty();
         if !fresh {
@@ -184,35 +198,41 @@ impl Connection {
         outcome
     }
 
-    fn take_packets(&mut self, rest: &mut &[u8]) -> Result<Option<Work>, Ending> {
-        let limit = self.hub.limits.max_packet_bytes;
+    fn take_packets(&mut self, rest: &mut &[u8]) -> Result<Option<Delay>, Ending> {
+        let mut pause = Duration::ZERO;
         for _ in 0..PACKETS_PER_TURN {
-            let mut step = self.take_inner()?;
-            let mut pause = None;
-            if matches!(step, Step::Next) {
-                let Some(frame) = split_frame(rest, limit).map_err(Ending::Framing)? else { return Ok(None) };
-                *rest = rest.get(frame.wire_len()..).unwrap_or_default();
-                pause = self.charge(frame.wire_len());
-                step = if self.secure.is_some() {
-                    self.unwrap_secure(frame)?
-                } else {
-                    self.handle_frame(frame)?
-                };
-            }
+            let Some(step) = self.take_packet(rest, &mut pause)? else { return Ok(None) };
             match step {
-                Step::Wait(work) => return Ok(Some(work)),
+                Step::Wait(work) => return Ok(Some(Delay { work: Some(work), pause })),
                 Step::Switched if !rest.is_empty() => return Err(Ending::BehindSwitch),
-                Step::Switched | Step::Next => {}
-            }
-            if let Some(pause) = pause {
-                return Ok(Some(Work::Pause(pause)));
+                Step::Switched | Step::Next if pause.is_zero() => {}
+                Step::Switched | Step::Next => break,
             }
         }
-        Ok(Some(Work::Yield))
+        Ok(Some(Delay { work: None, pause }))
     }
 
-    /// Opens a SECURE packet and handles what it carries; nothing else is accepted while encryption is on.
-    fn unwrap_secure(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
+    /// Handles the next packet, one that came out of a SECURE packet before one from the stream; `None` if there is no
+    /// whole packet. Notes what it costs in `pause`.
+    fn take_packet(&mut self, rest: &mut &[u8], pause: &mut Duration) -> Result<Option<Step>, Ending> {
+        if let Some(step) = self.take_inner(pause)? {
+            return Ok(Some(step));
+        }
+        let limit = self.hub.limits.max_packet_bytes;
+        let Some(frame) = split_frame(rest, limit).map_err(Ending::Framing)? else { return Ok(None) };
+        *rest = rest.get(frame.wire_len()..).unwrap_or_default();
+        // A SECURE packet costs its bytes; the packets inside it are counted when they are taken out.
+        let packets = u32::from(self.secure.is_none());
+        *pause = self.charge(packets, frame.wire_len());
+        if self.secure.is_some() {
+            self.open_secure(frame)?;
+            return Ok(Some(Step::Next));
+        }
+        self.handle_frame(frame).map(Some)
+    }
+
+    /// Opens a SECURE packet; nothing else is accepted while encryption is on.
+    fn open_secure(&mut self, frame: Frame<'_>) -> Result<(), Ending> {
         if frame.kind != PacketType::SECURE {
             return Err(Ending::PlainWhileSecure);
         }
@@ -221,30 +241,30 @@ impl Connection {
         if let Some(inner) = &mut self.secure {
             inner.extend(&plain);
         }
-        self.take_inner()
+        Ok(())
     }
 
-    /// Handles the packets that have come out of SECURE packets, up to something that has to be waited for.
-    fn take_inner(&mut self) -> Result<Step, Ending> {
+    /// Handles the next packet that has come out of SECURE packets, if there is a whole one.
+    fn take_inner(&mut self, pause: &mut Duration) -> Result<Option<Step>, Ending> {
         let Some(inner) = self.secure.as_deref_mut().filter(|inner| !inner.is_empty()) else {
-            return Ok(Step::Next);
+            return Ok(None);
         };
         let mut inner = std::mem::take(inner);
-        let mut step = Step::Next;
-        while matches!(step, Step::Next) {
-            let frame = inner.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?;
-            let Some(frame) = frame else { break };
-            self.hub.log_received(self.place.key, &frame, Some(frame.body));
-            step = self.handle_plain(frame.kind, frame.body)?;
-        }
-        match &mut self.secure {
-            Some(slot) => {
-                inner.compact();
-                **slot = inner;
+        let taken = inner.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?;
+        let step = match taken {
+            None => None,
+            Some(frame) => {
+                self.hub.log_received(self.place.key, &frame, Some(frame.body));
+                *pause = self.charge(1, 0);
+                Some(self.handle_plain(frame.kind, frame.body)?)
             }
+        };
+        match &mut self.secure {
+            // An empty one goes, and its memory with it; what is taken from a fuller one is forgotten when more comes.
+            Some(slot) if !inner.is_empty() => **slot = inner,
             // Encryption has been turned off.
             None if !inner.is_empty() => return Err(Ending::BehindSwitch),
-            None => {}
+            Some(_) | None => {}
         }
         Ok(step)
     }
@@ -276,29 +296,44 @@ impl Connection {
         }
     }
 
-    /// Counts a packet; returns how long to wait before the next one, and says so at the first time of several.
-    fn charge(&mut self, wire_bytes: usize) -> Option<Duration> {
-        let wait = self.rates.as_mut()?.take(Instant::now(), wire_bytes);
+    /// Counts packets and bytes; returns how long to wait before more, and says so at the first time of several.
+    fn charge(&mut self, packets: u32, bytes: usize) -> Duration {
+        let Some(rates) = &mut self.rates else { return Duration::ZERO };
+        let wait = rates.take(Instant::now(), packets, bytes);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
-        if wait.is_zero() {
-            return None;
-        }
-        if first {
+        if first && !wait.is_zero() {
             self.notice(
                 NoticeCode::RateLimited,
                 "You are sending too fast; the server reads on more slowly.",
             );
         }
-        Some(wait)
+        wait
     }
 
-    async fn perform(&mut self, work: Work) {
-        match work {
-            Work::Register(name, password) => self.register(name, password).await,
-            Work::LogIn(name, password) => self.log_in(name, password).await,
-            Work::TurnClassicOn(key) => self.turn_classic_on(key).await,
-            Work::Pause(pause) => tokio::time::sleep(pause).await,
-            Work::Yield => tokio::task::yield_now().await,
+    /// Waits for what the next packet has to wait for, but not for a client that is gone: it must not stay on the list, and
+    /// hold a place and a descriptor, because of what it sent before.
+    async fn sit_out(&mut self, delay: Delay, closed_since: &mut Option<Instant>) -> Result<(), Ending> {
+        if delay.work.is_none() && delay.pause.is_zero() {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        let socket = Rc::clone(&self.socket);
+        tokio::select! {
+            biased;
+            () = self.perform(delay) => Ok(()),
+            ending = until_gone(&socket, closed_since) => Err(ending),
+        }
+    }
+
+    async fn perform(&mut self, delay: Delay) {
+        match delay.work {
+            None => {}
+            Some(Work::Register(name, password)) => self.register(name, password).await,
+            Some(Work::LogIn(name, password)) => self.log_in(name, password).await,
+            Some(Work::TurnClassicOn(key)) => self.turn_classic_on(key).await,
+        }
+        if !delay.pause.is_zero() {
+            tokio::time::sleep(delay.pause).await;
         }
     }
 
@@ -336,6 +371,23 @@ impl Connection {
                 Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
                 _ => {}
             }
+        }
+    }
+}
+
+/// Waits until the client is gone: at once when the connection is broken, after [`GRACE`] in all when it has closed its side.
+async fn until_gone(socket: &TcpStream, closed_since: &mut Option<Instant>) -> Ending {
+    loop {
+        match socket.ready(Interest::READABLE.add(Interest::ERROR)).await {
+            Err(error) => return Ending::Lost(error),
+            Ok(ready) if ready.is_error() => return Ending::Lost(std::io::ErrorKind::ConnectionReset.into()),
+            Ok(ready) if ready.is_read_closed() => {
+                let since = closed_since.get_or_insert_with(Instant::now);
+                tokio::time::sleep_until((*since + GRACE).into()).await;
+                return Ending::Eof;
+            }
+            // There is more to read, and it stays unread while the connection waits.
+            Ok(_) => tokio::time::sleep(GONE_INTERVAL).await,
         }
     }
 }

@@ -23,7 +23,7 @@ use slab::Slab;
 use tokio::net::TcpStream;
 
 pub(crate) use cipher::{Cipher, Classic, OpenError};
-use queue::Queue;
+use queue::{Queue, Total};
 
 use crate::packet_log::PacketLog;
 
@@ -56,6 +56,14 @@ struct Peer {
     finished: bool,
 }
 
+/// What may wait for one connection.
+struct Space<'a> {
+    /// In bytes.
+    each: usize,
+    /// What waits for all of them counts here.
+    total: &'a Total,
+}
+
 /// Where a connection's bytes have got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -74,19 +82,30 @@ pub(crate) struct Delivery {
     /// Connections with replies that are not flushed yet.
     replied: Vec<usize>,
     scratch: Vec<u8>,
-    queue_bytes: usize,
+    bounds: Bounds,
+    waiting: Total,
     log: Option<PacketLog>,
 }
 
+/// How many bytes may wait for connections that are slow to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// For one of them.
+    pub(crate) each: usize,
+    /// For all of them together.
+    pub(crate) together: usize,
+}
+
 impl Delivery {
-    /// Makes an empty delivery whose connections may each have `queue_bytes` bytes waiting.
-    pub(crate) fn new(queue_bytes: usize, log: Option<PacketLog>) -> Self {
+    /// Makes an empty delivery.
+    pub(crate) fn new(bounds: Bounds, log: Option<PacketLog>) -> Self {
         Self {
             peers: Slab::new(),
             batch: Vec::new(),
             replied: Vec::new(),
             scratch: Vec::new(),
-            queue_bytes,
+            bounds,
+            waiting: Total::default(),
             log,
         }
     }
@@ -175,20 +194,16 @@ impl Delivery {
         self.peers.iter().filter(|(_, peer)| !peer.finished).map(|(_, peer)| &peer.cipher)
     }
 
-    /// Tells whether anything waits for [`Delivery::flush`].
-    pub(crate) fn has_work(&self) -> bool {
-        !self.batch.is_empty() || !self.replied.is_empty()
-    }
-
     /// Writes what has been handed over. Calls `blocked` for each connection that has just begun to wait for its socket;
     /// the caller then sees to it that [`Delivery::drain`] runs when the socket can take more.
     pub(crate) fn flush(&mut self, mut blocked: impl FnMut(PeerKey, &Rc<TcpStream>)) {
-        let Self { peers, batch, replied, scratch, queue_bytes, log } = self;
+        let Self { peers, batch, replied, scratch, bounds, waiting, log } = self;
+        let space = Space { each: bounds.each, total: waiting };
         // Shared by all connections whose socket takes only a part, and made when the first one does.
         let mut shared = None;
         let mut round = |index: usize, peer: &mut Peer| {
             let was_waiting = peer.queue.is_some();
-            let progress = peer.flush(batch, &mut shared, scratch, *queue_bytes, log.as_mut());
+            let progress = peer.flush(batch, &mut shared, scratch, &space, log.as_mut());
             if progress == Progress::Blocked && !was_waiting {
                 blocked(PeerKey { index, client: peer.client }, &peer.socket);
             }
@@ -209,12 +224,25 @@ impl Delivery {
         batch.shrink_to(KEPT_BATCH_BYTES);
         scratch.clear();
         scratch.shrink_to(KEPT_BATCH_BYTES);
+        self.keep_bounds();
+    }
+
+    /// Cuts off whoever has most waiting while all together have too much, so that a few stuck readers cannot use up what
+    /// everybody needs now and then.
+    fn keep_bounds(&mut self) {
+        while self.waiting.get() > self.bounds.together {
+            let waiting = |peer: &Peer| peer.queue.as_ref().map_or(0, |queue| queue.bytes());
+            let Some((_, peer)) = self.peers.iter_mut().max_by_key(|(_, peer)| waiting(peer)) else { return };
+            tracing::info!(client = %peer.client, "cut off: too much waits for all slow readers together");
+            peer.cut_off();
+        }
     }
 
     /// Writes what waits for one connection and the replies it has not been given yet, as far as its socket takes them.
     pub(crate) fn drain(&mut self, key: PeerKey) -> Progress {
-        match self.peer(key) {
-            Some(peer) => peer.drain(),
+        let Self { peers, bounds, waiting, .. } = self;
+        match peers.get_mut(key.index).filter(|peer| peer.client == key.client) {
+            Some(peer) => peer.drain(&Space { each: bounds.each, total: waiting }),
             None => Progress::Gone,
         }
     }
@@ -278,7 +306,7 @@ impl Peer {
         batch: &[u8],
         shared: &mut Option<Bytes>,
         scratch: &mut Vec<u8>,
-        queue_bytes: usize,
+        space: &Space<'_>,
         log: Option<&mut PacketLog>,
     ) -> Progress {
         let cursor = std::mem::take(&mut self.cursor);
@@ -287,7 +315,7 @@ impl Peer {
             if let Some(log) = log {
                 log.sent(self.client, rest, rest);
             }
-            return self.write(rest, queue_bytes, |from| {
+            return self.write(rest, space, |from| {
                 shared.get_or_insert_with(|| Bytes::copy_from_slice(batch)).slice(cursor + from..)
             });
         }
@@ -299,43 +327,41 @@ impl Peer {
             self.encode(rest, log);
         }
         let bytes = std::mem::take(&mut self.ready);
-        let progress = self
-            .write(&bytes, queue_bytes, |from| Bytes::copy_from_slice(bytes.get(from..).unwrap_or_default()));
+        let progress =
+            self.write(&bytes, space, |from| Bytes::copy_from_slice(bytes.get(from..).unwrap_or_default()));
         *scratch = bytes;
         progress
     }
 
     /// Writes `bytes` behind what waits already; `keep` makes the part from an offset on last until the socket takes it.
-    fn write(&mut self, bytes: &[u8], queue_bytes: usize, keep: impl FnOnce(usize) -> Bytes) -> Progress {
+    fn write(&mut self, bytes: &[u8], space: &Space<'_>, keep: impl FnOnce(usize) -> Bytes) -> Progress {
         if bytes.is_empty() {
             return if self.queue.is_some() { Progress::Blocked } else { Progress::Written };
         }
-        if let Some(queue) = &mut self.queue {
-            if queue.bytes() > queue_bytes {
-                tracing::info!(client = %self.client, waiting_bytes = queue.bytes(), "cut off: reads too slowly");
-                self.cut_off();
-                return Progress::Gone;
-            }
-            queue.push(keep(0));
-            return Progress::Blocked;
+        let (written, waiting) = match &self.queue {
+            Some(queue) => (0, queue.bytes()),
+            None => match write_now(&self.socket, bytes) {
+                Ok(written) if written == bytes.len() => return Progress::Written,
+                Ok(written) => (written, 0),
+                Err(_) => {
+                    self.cut_off();
+                    return Progress::Gone;
+                }
+            },
+        };
+        let waiting = waiting + bytes.len() - written;
+        if waiting > space.each {
+            tracing::info!(client = %self.client, waiting_bytes = waiting, "cut off: reads too slowly");
+            self.cut_off();
+            return Progress::Gone;
         }
-        match write_now(&self.socket, bytes) {
-            Ok(written) if written == bytes.len() => Progress::Written,
-            Ok(written) => {
-                self.queue.get_or_insert_default().push(keep(written));
-                Progress::Blocked
-            }
-            Err(_) => {
-                self.cut_off();
-                Progress::Gone
-            }
-        }
+        self.queue.get_or_insert_with(|| Box::new(Queue::new(Rc::clone(space.total)))).push(keep(written));
+        Progress::Blocked
     }
 
-    fn drain(&mut self) -> Progress {
+    fn drain(&mut self, space: &Space<'_>) -> Progress {
         let ready = std::mem::take(&mut self.ready);
-        if self
-            .write(&ready, usize::MAX, |from| Bytes::copy_from_slice(ready.get(from..).unwrap_or_default()))
+        if self.write(&ready, space, |from| Bytes::copy_from_slice(ready.get(from..).unwrap_or_default()))
             == Progress::Gone
         {
             return Progress::Gone;

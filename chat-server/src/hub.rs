@@ -6,6 +6,7 @@
 //! Invariant: no borrow of a cell lives across an `await`.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,9 @@ use crate::config::Limits;
 use crate::connection::TABLES_AT_A_TIME;
 use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
 use crate::presence::{Presence, Tick, Verdict};
-use crate::room::{Audience, Effect, Event, Room};
+use crate::room::{Effect, Event, Room};
 use crate::status::{Census, Connections};
+use crate::tables::TableMemory;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -56,8 +58,8 @@ pub(crate) struct Hub {
     pub(crate) clock: Clock,
     /// The body of the server's HELLO.
     pub(crate) hello: String,
-    /// The memory that the cipher tables of all classic connections take, in bytes.
-    pub(crate) table_bytes: Cell<usize>,
+    /// The memory that cipher tables take.
+    pub(crate) tables: RefCell<TableMemory>,
     /// Whose turn it is to have cipher tables worked out.
     pub(crate) table_turns: Arc<Semaphore>,
     pub(crate) admission: RefCell<Admission>,
@@ -67,8 +69,12 @@ pub(crate) struct Hub {
     delivery: RefCell<Delivery>,
     presences: RefCell<Slab<(PeerKey, Presence)>>,
     effects: RefCell<Vec<Effect>>,
+    /// Whose events have changed the user list since it was last handed over.
+    unlisted: RefCell<HashSet<ClientId>>,
     work: Notify,
     now: Cell<Tick>,
+    /// When it was last logged that there are too many connections.
+    full_logged: Cell<Option<Tick>>,
 }
 
 /// A connection's place in the hub.
@@ -93,16 +99,18 @@ impl Hub {
             keys,
             clock,
             hello: Hello::new(concat!("chat-server/", env!("CARGO_PKG_VERSION"))).encode(),
-            table_bytes: Cell::new(0),
+            tables: RefCell::default(),
             table_turns: Arc::new(Semaphore::new(TABLES_AT_A_TIME)),
             admission: RefCell::default(),
             room: RefCell::default(),
             delivery: RefCell::new(delivery),
             presences: RefCell::default(),
             effects: RefCell::default(),
+            unlisted: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             work: Notify::new(),
             now: Cell::new(0),
+            full_logged: Cell::new(None),
         }
     }
 
@@ -116,6 +124,7 @@ impl Hub {
 
     /// Takes a connection out of the room and tells the rest; it is still to receive what was handed over before.
     pub(crate) fn leave(self: &Rc<Self>, place: Place) {
+        self.list_for(place.key.client);
         self.delivery.borrow_mut().finish(place.key);
         self.presences.borrow_mut().try_remove(place.presence);
         self.with_effects(place.key, |room, effects| room.close(place.key.client, effects));
@@ -135,16 +144,40 @@ impl Hub {
         let mut effects = self.effects.take();
         decide(&mut self.room.borrow_mut(), &mut effects);
         for effect in effects.drain(..) {
-            match effect.to {
-                Audience::Requester => self.reply(key, effect.kind, &effect.body),
-                Audience::Everyone => self.broadcast(effect.kind, &effect.body),
+            match effect {
+                Effect::Reply(kind, body) => self.reply(key, kind, body),
+                Effect::Everyone(kind, body) => {
+                    self.list_for(key.client);
+                    self.broadcast(kind, &body);
+                }
+                Effect::UserList => {
+                    self.unlisted.borrow_mut().insert(key.client);
+                }
             }
         }
         self.effects.replace(effects);
     }
 
+    /// Hands over the user list if this client has changed it: its own list comes before anything else that it causes.
+    fn list_for(self: &Rc<Self>, client: ClientId) {
+        if self.unlisted.borrow().contains(&client) {
+            self.list();
+        }
+    }
+
+    /// Hands over the user list if it has changed. Changes that came together share one list: a crowd that joins at once
+    /// would otherwise cost its size cubed in bytes.
+    fn list(self: &Rc<Self>) {
+        let changed = !std::mem::take(&mut *self.unlisted.borrow_mut()).is_empty();
+        if changed {
+            let list = self.room.borrow().user_list();
+            self.broadcast(PacketType::USERLIST, &list);
+        }
+    }
+
     /// Hands over a packet for one connection.
-    pub(crate) fn reply(&self, key: PeerKey, kind: PacketType, body: impl AsRef<[u8]>) {
+    pub(crate) fn reply(self: &Rc<Self>, key: PeerKey, kind: PacketType, body: impl AsRef<[u8]>) {
+        self.list_for(key.client);
         if let Err(error) = self.delivery.borrow_mut().reply(key, kind, body.as_ref()) {
             tracing::warn!(client = %key.client, ?kind, %error, "a reply is too long and was not sent");
         }
@@ -152,7 +185,7 @@ impl Hub {
     }
 
     /// Hands over a NOTICE; only for clients that understand it.
-    pub(crate) fn notice(&self, key: PeerKey, code: NoticeCode, text: &str) {
+    pub(crate) fn notice(self: &Rc<Self>, key: PeerKey, code: NoticeCode, text: &str) {
         self.reply(key, PacketType::NOTICE, notice::encode(code, text));
     }
 
@@ -215,6 +248,7 @@ impl Hub {
 
     /// Writes everything that has been handed over.
     pub(crate) fn flush(self: &Rc<Self>) {
+        self.list();
         let mut blocked = Vec::new();
         self.delivery.borrow_mut().flush(|key, socket| blocked.push((key, Rc::clone(socket))));
         for (key, socket) in blocked {
@@ -237,9 +271,7 @@ impl Hub {
     pub(crate) async fn flush_forever(self: Rc<Self>) {
         loop {
             self.work.notified().await;
-            if self.delivery.borrow().has_work() {
-                self.flush();
-            }
+            self.flush();
         }
     }
 
@@ -272,13 +304,23 @@ impl Hub {
                     tracing::debug!(client = %key.client, "closed: sent no packet in time");
                     self.cut_off(key);
                 }
-                Verdict::Silent => {
+                Verdict::Silent { reads_notices } => {
                     tracing::info!(client = %key.client, "closed: silent for too long");
-                    self.notice(key, NoticeCode::Idle, "You have been silent for too long.");
-                    self.flush();
+                    if reads_notices {
+                        self.notice(key, NoticeCode::Idle, "You have been silent for too long.");
+                        self.drain(key);
+                    }
                     self.cut_off(key);
                 }
             }
+        }
+    }
+
+    /// Logs that a connection was refused for lack of room; once a second, however many there are.
+    pub(crate) fn log_full(&self, peer: std::net::SocketAddr) {
+        let now = Some(self.now.get());
+        if self.full_logged.replace(now) != now {
+            tracing::warn!(%peer, connections = self.connections(), "refused: as many connections as the server takes");
         }
     }
 

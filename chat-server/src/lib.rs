@@ -20,6 +20,7 @@ mod room;
 mod server;
 mod service_manager;
 pub mod status;
+mod tables;
 
 pub use clock::Clock;
 pub use config::Settings;

@@ -80,7 +80,7 @@ fn admit(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr) {
             tokio::task::spawn_local(connection::serve(Rc::clone(hub), stream, peer));
         }
         // Closed at once: nothing is known yet of what the client would understand.
-        Err(Refusal::Full) => tracing::warn!(%peer, "refused: as many connections as the server takes"),
+        Err(Refusal::Full) => hub.log_full(peer),
         Err(Refusal::AddressFull) => {
             tracing::debug!(%peer, "refused: too many connections from this address")
         }

@@ -21,6 +21,7 @@ pub(crate) struct Presence {
     answers_ping: bool,
     reads_notices: bool,
     pinged: bool,
+    given_up: bool,
 }
 
 /// What to do about a connection.
@@ -32,8 +33,11 @@ pub(crate) enum Verdict {
     Ping,
     /// Close it: it never sent a whole packet.
     NeverSpoke,
-    /// Close it: it does not answer any more.
-    Silent,
+    /// Close it: it does not answer any more; it may be told so.
+    Silent {
+        /// Whether the client understands NOTICE.
+        reads_notices: bool,
+    },
 }
 
 impl Presence {
@@ -64,8 +68,14 @@ impl Presence {
         self.reads_notices
     }
 
-    /// Judges the connection; a [`Verdict::Ping`] is given once per silence.
+    /// Judges the connection; a [`Verdict::Ping`] is given once per silence, and a connection is given up once.
     pub(crate) fn judge(&mut self, now: Tick, limits: &Limits) -> Verdict {
+        let verdict = if self.given_up { Verdict::Keep } else { self.verdict(now, limits) };
+        self.given_up |= matches!(verdict, Verdict::NeverSpoke | Verdict::Silent { .. });
+        verdict
+    }
+
+    fn verdict(&mut self, now: Tick, limits: &Limits) -> Verdict {
         if !self.greeted {
             let late = passed(self.opened, now, limits.handshake_timeout);
             return if late { Verdict::NeverSpoke } else { Verdict::Keep };
@@ -74,7 +84,7 @@ impl Presence {
             return Verdict::Keep;
         }
         if passed(self.heard, now, limits.idle_timeout) {
-            return Verdict::Silent;
+            return Verdict::Silent { reads_notices: self.reads_notices };
         }
         if !self.pinged && passed(self.heard, now, limits.idle_timeout / 2) {
             self.pinged = true;
@@ -125,7 +135,9 @@ mod tests {
         assert_eq!(presence.judge(49, &limits()), Verdict::Keep);
         assert_eq!(presence.judge(50, &limits()), Verdict::Ping);
         assert_eq!(presence.judge(51, &limits()), Verdict::Keep);
-        assert_eq!(presence.judge(100, &limits()), Verdict::Silent);
+        let mut silent = presence;
+        assert_eq!(silent.judge(100, &limits()), Verdict::Silent { reads_notices: true });
+        assert_eq!(silent.judge(101, &limits()), Verdict::Keep, "given up already");
         presence.heard(99);
         assert_eq!(presence.judge(100, &limits()), Verdict::Keep);
         assert_eq!(presence.judge(149, &limits()), Verdict::Ping);

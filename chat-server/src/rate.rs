@@ -50,12 +50,12 @@ impl Rates {
         }
     }
 
-    /// Counts one packet of `wire_bytes`; returns how long to wait before handling it.
-    pub(crate) fn take(&mut self, now: Instant, wire_bytes: usize) -> Duration {
+    /// Counts packets and bytes; returns how long to wait before handling more.
+    pub(crate) fn take(&mut self, now: Instant, packets: u32, bytes: usize) -> Duration {
         let elapsed = now.saturating_duration_since(self.last);
         self.last = now;
-        let bytes = u32::try_from(wire_bytes).unwrap_or(u32::MAX);
-        self.packets.take(elapsed, 1.0).max(self.bytes.take(elapsed, f64::from(bytes)))
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.packets.take(elapsed, f64::from(packets)).max(self.bytes.take(elapsed, f64::from(bytes)))
     }
 }
 
@@ -78,11 +78,11 @@ mod tests {
         let start = Instant::now();
         let mut rates = Rates::new(&limits(), start);
         for _ in 0..5 {
-            assert_eq!(rates.take(start, 10), Duration::ZERO);
+            assert_eq!(rates.take(start, 1, 10), Duration::ZERO);
         }
-        assert_eq!(rates.take(start, 10), Duration::from_millis(100));
-        assert_eq!(rates.take(start + Duration::from_millis(200), 10), Duration::ZERO);
-        assert_eq!(rates.take(start + Duration::from_secs(3600), 10), Duration::ZERO);
+        assert_eq!(rates.take(start, 1, 10), Duration::from_millis(100));
+        assert_eq!(rates.take(start + Duration::from_millis(200), 1, 10), Duration::ZERO);
+        assert_eq!(rates.take(start + Duration::from_secs(3600), 1, 10), Duration::ZERO);
         assert!(rates.packets.tokens <= 5.0, "a quiet hour saves up no more than the burst");
     }
 
@@ -90,8 +90,8 @@ mod tests {
     fn large_packets_count_by_their_bytes() {
         let start = Instant::now();
         let mut rates = Rates::new(&limits(), start);
-        assert_eq!(rates.take(start, 2000), Duration::ZERO);
-        assert_eq!(rates.take(start, 500), Duration::from_millis(500));
-        assert_eq!(rates.take(start, usize::MAX), MAX_WAIT);
+        assert_eq!(rates.take(start, 1, 2000), Duration::ZERO);
+        assert_eq!(rates.take(start, 1, 500), Duration::from_millis(500));
+        assert_eq!(rates.take(start, 1, usize::MAX), MAX_WAIT);
     }
 }

@@ -10,24 +10,16 @@ use chat_core::names::{ClientId, Username};
 use chat_core::packet::PacketType;
 use chat_core::text::{self, Display};
 
-/// Who receives a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// The client whose event it was.
-    Requester,
-    /// Every open connection, joined or not.
-    Everyone,
-}
-
-/// One packet to send, in clear.
+/// What is to be sent, in clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Effect {
-    /// Who receives it.
-    pub(crate) to: Audience,
-    /// Its type.
-    pub(crate) kind: PacketType,
-    /// Its text.
-    pub(crate) body: String,
+pub(crate) enum Effect {
+    /// A packet for the client whose event it was.
+    Reply(PacketType, String),
+    /// A packet for every open connection, joined or not.
+    Everyone(PacketType, String),
+    /// The user list may have changed: everyone is to receive it, after the packet before this effect. Whoever carries
+    /// this out may join several into one list.
+    UserList,
 }
 
 /// What a client does, after everything that needs more than the room to decide has been decided.
@@ -80,8 +72,8 @@ impl Room {
         }
         let (joined, who) = (client.joined, display(id, client.user.as_ref()));
         match client.user {
-            _ if joined => self.announce(PacketType::LEAVE, text::left(&who), effects),
-            Some(user) => self.announce(PacketType::LOGOUT, text::logged_out(&user), effects),
+            _ if joined => announce(PacketType::LEAVE, text::left(&who), effects),
+            Some(user) => announce(PacketType::LOGOUT, text::logged_out(&user), effects),
             None => {}
         }
     }
@@ -110,18 +102,18 @@ impl Room {
     pub(crate) fn handle(&mut self, id: ClientId, event: Event<'_>, effects: &mut Vec<Effect>) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         match event {
-            Event::Connect => effects.push(reply(PacketType::CONNECT, text::connected(id))),
+            Event::Connect => effects.push(Effect::Reply(PacketType::CONNECT, text::connected(id))),
             Event::WhoAmI(peer) => {
                 let body = text::whoami(id, peer, client.user.as_ref());
-                effects.push(reply(PacketType::WHOAMI, body));
+                effects.push(Effect::Reply(PacketType::WHOAMI, body));
             }
             Event::Message(message) => {
                 let body = text::message(&display(id, client.user.as_ref()), message);
-                effects.push(Effect { to: Audience::Everyone, kind: PacketType::MESSAGE, body });
+                effects.push(Effect::Everyone(PacketType::MESSAGE, body));
             }
             Event::Join => {
                 client.joined = true;
-                self.announce(PacketType::JOIN, text::joined(id), effects);
+                announce(PacketType::JOIN, text::joined(id), effects);
             }
             Event::Leave => {
                 client.joined = false;
@@ -130,13 +122,13 @@ impl Room {
                 if let Some(user) = &user {
                     self.logged_in.remove(user);
                 }
-                self.announce(PacketType::LEAVE, text::left(&display(id, user.as_ref())), effects);
+                announce(PacketType::LEAVE, text::left(&display(id, user.as_ref())), effects);
             }
             Event::Login(user, verified) => self.login(id, user, verified, effects),
             Event::Logout => {
                 if let Some(user) = client.user.take() {
                     self.logged_in.remove(&user);
-                    self.announce(PacketType::LOGOUT, text::logged_out(&user), effects);
+                    announce(PacketType::LOGOUT, text::logged_out(&user), effects);
                 }
             }
         }
@@ -146,7 +138,7 @@ impl Room {
     /// then free.
     fn login(&mut self, id: ClientId, user: &Username, verified: bool, effects: &mut Vec<Effect>) {
         if !verified || self.logged_in.contains_key(user) {
-            effects.push(reply(PacketType::LOGIN, text::login_refused(user.as_str())));
+            effects.push(Effect::Reply(PacketType::LOGIN, text::login_refused(user.as_str())));
             return;
         }
         let Some(client) = self.clients.get_mut(&id) else { return };
@@ -154,16 +146,11 @@ impl Room {
             self.logged_in.remove(&former);
         }
         self.logged_in.insert(user.clone(), id);
-        self.announce(PacketType::LOGIN, text::logged_in(id, user), effects);
+        announce(PacketType::LOGIN, text::logged_in(id, user), effects);
     }
 
-    /// Tells everyone, then sends everyone the user list as it is now.
-    fn announce(&self, kind: PacketType, body: String, effects: &mut Vec<Effect>) {
-        effects.push(Effect { to: Audience::Everyone, kind, body });
-        effects.push(Effect { to: Audience::Everyone, kind: PacketType::USERLIST, body: self.user_list() });
-    }
-
-    fn user_list(&self) -> String {
+    /// Returns the user list as it is now: everyone who has joined.
+    pub(crate) fn user_list(&self) -> String {
         let joined = self.clients.iter().filter(|(_, client)| client.joined);
         let names: Vec<_> =
             joined.map(|(id, client)| display(*id, client.user.as_ref()).to_string()).collect();
@@ -175,8 +162,10 @@ fn display(id: ClientId, user: Option<&Username>) -> Display {
     user.map_or(Display::Client(id), |user| Display::User(user.clone()))
 }
 
-fn reply(kind: PacketType, body: String) -> Effect {
-    Effect { to: Audience::Requester, kind, body }
+/// Tells everyone of something that changes the user list.
+fn announce(kind: PacketType, body: String, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Everyone(kind, body));
+    effects.push(Effect::UserList);
 }
 
 #[cfg(test)]
@@ -196,13 +185,16 @@ mod tests {
     fn run(room: &mut Room, id: ClientId, event: Event<'_>) -> Vec<String> {
         let mut effects = Vec::new();
         room.handle(id, event, &mut effects);
-        show(&effects)
+        show(room, &effects)
     }
 
-    fn show(effects: &[Effect]) -> Vec<String> {
-        let to = |effect: &Effect| if effect.to == Audience::Everyone { "all" } else { "one" };
-        let line = |e: &Effect| format!("{} {} {}", to(e), e.kind.name(), e.body).trim_end().to_owned();
-        effects.iter().map(line).collect()
+    fn show(room: &Room, effects: &[Effect]) -> Vec<String> {
+        let line = |effect: &Effect| match effect {
+            Effect::Reply(kind, body) => format!("one {} {body}", kind.name()),
+            Effect::Everyone(kind, body) => format!("all {} {body}", kind.name()),
+            Effect::UserList => format!("all USERLIST {}", room.user_list()),
+        };
+        effects.iter().map(|effect| line(effect).trim_end().to_owned()).collect()
     }
 
     #[test]
@@ -272,7 +264,7 @@ mod tests {
             let mut effects = Vec::new();
             room.close(a, &mut effects);
             room.close(a, &mut effects);
-            assert_eq!(show(&effects), expected);
+            assert_eq!(show(&room, &effects), expected);
             assert_eq!((room.len(), room.logged_in.len()), (0, 0));
             assert_eq!(room.open(), ClientId(2), "numbers are never reused");
         };
@@ -289,7 +281,7 @@ mod tests {
         for text in ["", "no line feed", "two\nlines\n", "π and 😀 é\n"] {
             let mut effects = Vec::new();
             room.handle(a, Event::Message(text), &mut effects);
-            assert_eq!(effects[0].body, format!("Client-1: {text}"));
+            assert_eq!(effects, [Effect::Everyone(PacketType::MESSAGE, format!("Client-1: {text}"))]);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::ControlSocket;
 use crate::data::{DataDirectory, DataError};
-use crate::delivery::Delivery;
+use crate::delivery::{Bounds, Delivery};
 use crate::hub::{Hub, Keys};
 use crate::listener;
 use crate::packet_log::PacketLog;
@@ -236,7 +236,9 @@ impl Server {
         } = self;
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|source| ServerError::Listen { address, source })?;
-        let delivery = Delivery::new(settings.limits.outbox_bytes, log);
+        let limits = &settings.limits;
+        let bounds = Bounds { each: limits.outbox_bytes, together: limits.outbox_total_bytes };
+        let delivery = Delivery::new(bounds, log);
         let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery));
         let mut shutdown = pin!(shutdown);
         // Polled once before anybody can know that the server is there: from then on a signal means a clean stop.

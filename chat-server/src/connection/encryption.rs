@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chat_core::noise;
 use chat_core::notice::NoticeCode;
@@ -18,6 +19,17 @@ use crate::delivery::{Cipher, Classic};
 /// Cipher tables worked out at a time: a key of the largest size allowed costs some milliseconds, which are nobody
 /// else's, but for clients that turn classic encryption on as well.
 pub(crate) const TABLES_AT_A_TIME: usize = 1;
+
+/// The most that tables may cost to work out, by [`table_work`]: 64 pairs of 512 bits with the exponent 65537, some 25 ms.
+const MOST_TABLE_WORK: u64 = 64 * 512 * 512 * 17;
+
+/// What the dearest key counts for in the rate of bytes.
+const DEAREST_KEY_BYTES: u64 = 256 * 1024;
+
+/// Estimates what the tables of a key cost: squarings, each in proportion to the square of the modulus's length.
+fn table_work(key: &PublicKey) -> u64 {
+    key.pairs().iter().map(|pair| pair.n().bits().saturating_pow(2).saturating_mul(pair.e().bits())).sum()
+}
 
 impl Connection {
     /// Answers ENCRYPTION_ON. A key that is refused changes nothing and gets the original's silence.
@@ -57,11 +69,21 @@ impl Connection {
         let key = PublicKey::parse_wire(key, &self.hub.limits.key_limits)
             .map_err(|_| "it is not a list of n,e pairs within the limits")?;
         // The tables of a former key are still in use until the new ones replace them.
-        let wanted = self.table_bytes + Encryptor::table_bytes_at_most(&key);
-        if self.hub.table_bytes.get() - self.table_bytes + wanted > self.hub.limits.cipher_table_bytes {
-            return Err("the server has no memory left for classic encryption");
+        let work = table_work(&key);
+        if work > MOST_TABLE_WORK {
+            return Err("it would take too long to compute with; use fewer pairs or smaller numbers");
         }
-        self.hold_tables(wanted);
+        if key.pairs().iter().any(|pair| !pair.n().bit(0)) {
+            return Err("a modulus is even, which no product of two large primes is");
+        }
+        if !self.hold_tables(self.table_bytes + Encryptor::table_bytes_at_most(&key)) {
+            return Err("the server has no memory left for classic encryption, in all or for your address");
+        }
+        // Dear keys count as much traffic: whoever turns encryption on again and again has to wait.
+        let bytes = usize::try_from(work / (MOST_TABLE_WORK / DEAREST_KEY_BYTES)).unwrap_or(usize::MAX);
+        if let Some(rates) = &mut self.rates {
+            rates.take(Instant::now(), 0, bytes);
+        }
         Ok(key)
     }
 
@@ -104,10 +126,13 @@ impl Connection {
         self.hub.set_cipher(self.place.key, cipher);
     }
 
-    /// Counts this connection's tables as `table_bytes` from now on.
-    pub(super) fn hold_tables(&mut self, table_bytes: usize) {
-        let others = self.hub.table_bytes.get() - self.table_bytes;
-        self.table_bytes = table_bytes;
-        self.hub.table_bytes.set(others + table_bytes);
+    /// Counts this connection's tables as `table_bytes` from now on; `false` if there is no room for that many.
+    pub(super) fn hold_tables(&mut self, table_bytes: usize) -> bool {
+        let mut tables = self.hub.tables.borrow_mut();
+        let held = tables.change(self.peer.ip(), self.table_bytes, table_bytes, &self.hub.limits);
+        if held {
+            self.table_bytes = table_bytes;
+        }
+        held
     }
 }

@@ -1,7 +1,9 @@
 //! What waits for one connection whose socket is full.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
 use tokio::net::TcpStream;
@@ -9,23 +11,35 @@ use tokio::net::TcpStream;
 /// Most pieces handed to the kernel with one call.
 const SLICES: usize = 64;
 
-/// Bytes in order, in pieces that other connections may share.
-#[derive(Default)]
+/// What a piece costs beside its bytes, so that many small ones count as what they are.
+const PIECE_BYTES: usize = 64;
+
+/// How many bytes wait for all connections together.
+pub(super) type Total = Rc<Cell<usize>>;
+
+/// Bytes in order, in pieces that other connections may share. What waits counts in the total of all queues until it is
+/// written or dropped.
 pub(super) struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    total: Total,
 }
 
 impl Queue {
-    /// Returns how many bytes wait.
+    /// Makes an empty queue that counts in `total`.
+    pub(super) fn new(total: Total) -> Self {
+        Self { pieces: VecDeque::new(), bytes: 0, total }
+    }
+
+    /// Returns how many bytes wait, with what keeping them costs.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Adds bytes at the end.
     pub(super) fn push(&mut self, piece: Bytes) {
-        self.bytes += piece.len();
         if !piece.is_empty() {
+            self.count(self.bytes + piece.len() + PIECE_BYTES);
             self.pieces.push_back(piece);
         }
     }
@@ -54,16 +68,29 @@ impl Queue {
         Ok(true)
     }
 
-    fn advance(&mut self, mut count: usize) {
-        self.bytes = self.bytes.saturating_sub(count);
+    fn advance(&mut self, written: usize) {
+        let (mut left, mut freed) = (written, written);
         while let Some(first) = self.pieces.front_mut() {
-            if first.len() > count {
-                first.advance(count);
-                return;
+            if first.len() > left {
+                first.advance(left);
+                break;
             }
-            count -= first.len();
+            left -= first.len();
+            freed += PIECE_BYTES;
             self.pieces.pop_front();
         }
+        self.count(self.bytes.saturating_sub(freed));
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.total.set((self.total.get() + bytes).saturating_sub(self.bytes));
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.count(0);
     }
 }
 
@@ -73,14 +100,19 @@ mod tests {
 
     #[test]
     fn advancing_crosses_pieces_and_counts_bytes() {
-        let mut queue = Queue::default();
+        let total = Total::default();
+        let (mut queue, mut other) = (Queue::new(Rc::clone(&total)), Queue::new(Rc::clone(&total)));
         for piece in [&b"abc"[..], b"", b"de", b"f"] {
             queue.push(Bytes::copy_from_slice(piece));
         }
-        assert_eq!((queue.bytes(), queue.pieces.len()), (6, 3));
+        other.push(Bytes::from_static(b"xyz"));
+        assert_eq!((queue.bytes(), total.get()), (6 + 3 * PIECE_BYTES, 9 + 4 * PIECE_BYTES));
         queue.advance(4);
-        assert_eq!((queue.bytes(), queue.pieces.front().map(|piece| &piece[..])), (2, Some(&b"e"[..])));
+        assert_eq!(queue.pieces.front().map(|piece| &piece[..]), Some(&b"e"[..]));
+        assert_eq!(queue.bytes(), 2 + 2 * PIECE_BYTES);
         queue.advance(2);
-        assert_eq!((queue.bytes(), queue.pieces.len()), (0, 0));
+        assert_eq!((queue.bytes(), queue.pieces.len(), total.get()), (0, 0, 3 + PIECE_BYTES));
+        drop(other);
+        assert_eq!(total.get(), 0);
     }
 }
