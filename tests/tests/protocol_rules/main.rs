@@ -1,12 +1,13 @@
 //! The rules of `docs/protocol.md`, tried on a real server over sockets.
 //!
 //! `room` is who receives what and in which order, `stream` what any bytes can do to a connection and to others,
-//! `encryption` the classic switch and its keys, `extensions` what we add.
+//! `encryption` the classic switch and its keys, `extensions` what we add, `limits` what nobody may exceed.
 
 // Says to clippy that all of this is test code, helpers too.
 #![cfg(test)]
 
 mod encryption;
 mod extensions;
+mod limits;
 mod room;
 mod stream;

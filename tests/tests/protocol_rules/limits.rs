@@ -1,0 +1,103 @@
+//! The limits that hold for everybody but this machine itself, tried by taking its exemption away.
+
+use std::time::{Duration, Instant};
+
+use chat_core::frame::packet;
+use chat_core::packet::PacketType as P;
+use chat_server::{Clock, Settings};
+use chat_tests::vectors::Vectors;
+use chat_tests::{Peer, TestServer};
+
+/// A server that treats this machine as any other and takes ten packets a second after the first five.
+fn strict() -> TestServer {
+    strict_with(|_| {})
+}
+
+fn strict_with(prepare: impl FnOnce(&mut Settings)) -> TestServer {
+    TestServer::start_with(Clock::system(), |settings, _| {
+        settings.limits.exempt.clear();
+        settings.limits.messages_per_second = 10;
+        settings.limits.message_burst = 5;
+        settings.accounts.free_failures = 1_000;
+        prepare(settings);
+    })
+}
+
+/// Sends the same request fifteen times and returns how long the answers took.
+fn fifteen(peer: &mut Peer, kind: P, body: &str) -> Duration {
+    let started = Instant::now();
+    for _ in 0..15 {
+        peer.send(kind, body);
+    }
+    for _ in 0..15 {
+        peer.skip_to(kind);
+    }
+    started.elapsed()
+}
+
+/// Five at once and ten a second make at least a second less what the connection saved up while it was set up.
+const AT_LEAST: Duration = Duration::from_millis(800);
+
+#[test]
+fn packets_are_counted_in_the_open_and_inside_secure_packets() {
+    let server = strict();
+    let mut open = Peer::connect(server.address());
+    assert!(fifteen(&mut open, P::WHOAMI, "") >= AT_LEAST);
+    let (mut secure, ours, theirs) = Peer::hello(server.address());
+    secure.encrypt_noise(&ours, &theirs);
+    assert!(fifteen(&mut secure, P::WHOAMI, "") >= AT_LEAST);
+}
+
+#[test]
+fn requests_that_take_time_are_counted_too() {
+    let server = strict();
+    assert!(fifteen(&mut Peer::connect(server.address()), P::LOGIN, "nobody:x") >= AT_LEAST);
+}
+
+#[test]
+fn whoever_is_gone_is_gone_whatever_was_still_to_be_done_for_them() {
+    let server = strict_with(|settings| {
+        settings.limits.message_burst = 1_000;
+        settings.accounts.free_failures = 0;
+    });
+    let mut witness = Peer::connect(server.address());
+    let mut gone = Peer::connect(server.address());
+    witness.send(P::CONNECT, "");
+    witness.skip_to(P::CONNECT);
+    let mut last_words = packet(P::JOIN, b"").unwrap();
+    // Minutes of waiting, since every login that fails makes the next one wait longer.
+    last_words.extend(packet(P::LOGIN, b"victim:guess").unwrap().repeat(40));
+    gone.send_bytes(&last_words);
+    witness.expect(P::JOIN, "Server: Client-2 joined the chat room\n");
+    witness.expect(P::USERLIST, "Client-2");
+    gone.vanish();
+    witness.expect(P::LEAVE, "Server: Client-2 left the chat room\n");
+    witness.expect(P::USERLIST, "");
+}
+
+#[test]
+fn a_message_too_long_for_a_classic_key_is_left_out_and_the_next_one_comes() {
+    let server = TestServer::start();
+    let (mut sender, mut classic) = (server.peer(), server.peer());
+    classic.encrypt_classic(Vectors::load().key("k512"));
+    let long = "x".repeat(240 * 1024);
+    sender.send(P::MESSAGE, &long);
+    sender.send(P::MESSAGE, "short");
+    sender.expect(P::MESSAGE, format!("Client-1: {long}"));
+    sender.expect(P::MESSAGE, "Client-1: short");
+    classic.expect(P::MESSAGE, "Client-1: short");
+}
+
+#[test]
+fn a_key_that_would_take_too_long_is_refused() {
+    let server = TestServer::start();
+    let k512 = Vectors::load().key("k512").public_wire.clone();
+    let modulus = k512.split(',').next().unwrap();
+    let dear = vec![format!("{modulus},{}", u64::MAX); 64].join(":");
+    let mut peer = server.peer();
+    for refused in [dear.as_str(), "65536,3"] {
+        peer.send(P::ENCRYPTION_ON, refused);
+        peer.send(P::MESSAGE, "still plain");
+        peer.expect(P::MESSAGE, "Client-1: still plain");
+    }
+}
