@@ -147,7 +147,12 @@ impl Hub {
             match effect {
                 Effect::Reply(kind, body) => self.reply(key, kind, body),
                 Effect::Everyone(kind, body) => {
-                    self.list_for(key.client);
+                    // Only what changes the list may come between a change and the list; both then share one.
+                    if kind == PacketType::MESSAGE {
+                        self.list()
+                    } else {
+                        self.list_for(key.client)
+                    }
                     self.broadcast(kind, &body);
                 }
                 Effect::UserList => {
