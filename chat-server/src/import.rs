@@ -18,7 +18,7 @@ use crate::accounts::{Accounts, AccountsError, MAX_PASSWORD_BYTES, RegisterOutco
 pub use pickle::PickleError;
 use pickle::Value;
 
-/// The largest file read, in bytes; some hundred thousand users.
+/// The largest file read, in bytes. It is the pickle's allowance that bounds the users, at some hundred thousand.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A user as the original kept it.

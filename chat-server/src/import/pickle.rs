@@ -5,8 +5,10 @@
 //! callables it knows are `datetime.datetime`, and `_codecs.encode`, by which old protocols write bytes; both are data
 //! here, and nothing is called. Every other instruction ends the reading with its name and place.
 //!
-//! Nothing can be nested more deeply than a dictionary in a dictionary, and no container can be referred to twice, so
-//! that neither recursion nor the multiplying of references can exhaust the machine. The instructions' names are in
+//! Nothing can be nested more deeply than a dictionary of dictionaries of tuples, so that nothing recurses deeply. A
+//! dictionary cannot be referred to twice, and everything that is made, referred to or remembered is paid for out of one
+//! allowance, references at the price of copies: a program of few bytes cannot make much of them, neither here nor in
+//! what is copied from its values later. It takes less than 500 MB at the worst. The instructions' names are in
 //! `pickle/opcodes.rs`.
 
 mod opcodes;
@@ -18,8 +20,15 @@ use std::rc::Rc;
 use opcodes::{known_name, opcode_name};
 use zeroize::Zeroizing;
 
-/// The most values remembered for later reference: some six per user.
-const MAX_MEMO: usize = 4_000_000;
+/// The allowance: how many values and marks may be put on the stack and how many values remembered, in all. A user takes
+/// 16 to 24 of them, depending on the protocol.
+const ALLOWANCE: usize = 3_000_000;
+
+/// A text or bytes cost one more for each full so many bytes.
+const BYTES_FOR_ONE: usize = 64;
+
+/// The longest text that stands for bytes, in bytes of UTF-8. A date has ten, each of two at most.
+const LONGEST_ENCODED: usize = 64;
 
 /// A value in the pickle.
 #[derive(Clone)]
@@ -107,7 +116,15 @@ pub enum PickleError {
 ///
 /// [`PickleError`] for anything but the values above.
 pub(super) fn read(input: &[u8]) -> Result<Value, PickleError> {
-    let mut machine = Machine { input, at: 0, offset: 0, opcode: 0, stack: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine {
+        input,
+        at: 0,
+        offset: 0,
+        opcode: 0,
+        allowance: ALLOWANCE,
+        stack: Vec::new(),
+        memo: HashMap::new(),
+    };
     loop {
         if let Some(value) = machine.step()? {
             return Ok(value);
@@ -127,6 +144,8 @@ struct Machine<'a> {
     /// The instruction being carried out, and where it began.
     opcode: u8,
     offset: usize,
+    /// What is left of [`ALLOWANCE`].
+    allowance: usize,
     stack: Vec<Item>,
     /// `None` for a container, which may be remembered but not referred to.
     memo: HashMap<u32, Option<Value>>,
@@ -146,8 +165,11 @@ impl Machine<'_> {
             // PROTO and FRAME organise the bytes and mean nothing to the values.
             0x80 => _ = self.byte()?,
             0x95 => _ = self.bytes(8)?,
-            b'(' => self.stack.push(Item::Mark),
-            b'N' => self.push(Value::None),
+            b'(' => {
+                self.pay(1)?;
+                self.stack.push(Item::Mark);
+            }
+            b'N' => self.push(Value::None)?,
             b'V' | b'X' | 0x8c | 0x8d => self.text()?,
             b'B' | b'C' | 0x8e => self.binary()?,
             b'p' | b'q' | b'r' | 0x94 => self.remember()?,
@@ -178,8 +200,7 @@ impl Machine<'_> {
                 str::from_utf8(bytes).map_err(|_| self.wrong("its text is not UTF-8"))?.to_owned()
             }
         };
-        self.push(Value::Text(Rc::new(Zeroizing::new(text))));
-        Ok(())
+        self.push(Value::Text(Rc::new(Zeroizing::new(text))))
     }
 
     /// BINBYTES, SHORT_BINBYTES and BINBYTES8.
@@ -190,8 +211,7 @@ impl Machine<'_> {
             _ => self.length(8)?,
         };
         let bytes = self.bytes(length)?;
-        self.push(Value::Bytes(bytes.into()));
-        Ok(())
+        self.push(Value::Bytes(bytes.into()))
     }
 
     /// PUT, BINPUT, LONG_BINPUT and MEMOIZE.
@@ -202,9 +222,7 @@ impl Machine<'_> {
             b'q' => u32::from(self.byte()?),
             _ => self.number()?,
         };
-        if self.memo.len() >= MAX_MEMO {
-            return Err(self.wrong("too much is remembered"));
-        }
+        self.pay(1)?;
         let value = match self.stack.last() {
             Some(Item::Value(Value::Dict(_))) => None,
             Some(Item::Value(value)) => Some(value.clone()),
@@ -224,8 +242,7 @@ impl Machine<'_> {
         match self.memo.get(&index) {
             Some(Some(value)) => {
                 let value = value.clone();
-                self.push(value);
-                Ok(())
+                self.push(value)
             }
             Some(None) => Err(self.wrong("a dictionary is used twice")),
             None => Err(self.wrong("it refers to nothing")),
@@ -247,8 +264,7 @@ impl Machine<'_> {
         if items.iter().any(|item| matches!(item, Value::Tuple(_) | Value::Dict(_))) {
             return Err(self.wrong("there is a container in a tuple"));
         }
-        self.push(Value::Tuple(items.into()));
-        Ok(())
+        self.push(Value::Tuple(items.into()))
     }
 
     /// EMPTY_DICT, DICT, SETITEM and SETITEMS.
@@ -262,7 +278,7 @@ impl Machine<'_> {
             }
         };
         if matches!(self.opcode, b'}' | b'd') {
-            self.push(Value::Dict(Vec::new()));
+            self.push(Value::Dict(Vec::new()))?;
         }
         if items.len() % 2 != 0 {
             return Err(self.wrong("a key has no value"));
@@ -313,8 +329,7 @@ impl Machine<'_> {
                 });
             }
         };
-        self.push(Value::Callable(callable));
-        Ok(())
+        self.push(Value::Callable(callable))
     }
 
     /// REDUCE, for the two callables that are data here.
@@ -330,17 +345,32 @@ impl Machine<'_> {
             (Callable::Encode, [Value::Text(text), Value::Text(encoding)])
                 if encoding.as_str() == "latin1" =>
             {
+                if text.len() > LONGEST_ENCODED {
+                    return Err(self.wrong("there are too many bytes for a date"));
+                }
                 let bytes: Option<Rc<[u8]>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
                 bytes.map(Value::Bytes).ok_or_else(|| self.wrong("there are no such bytes"))?
             }
             _ => return Err(self.wrong("a value is made from something unexpected")),
         };
-        self.push(value);
+        self.push(value)
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), PickleError> {
+        let bytes = match &value {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.pay(1 + bytes / BYTES_FOR_ONE)?;
+        self.stack.push(Item::Value(value));
         Ok(())
     }
 
-    fn push(&mut self, value: Value) {
-        self.stack.push(Item::Value(value));
+    fn pay(&mut self, price: usize) -> Result<(), PickleError> {
+        let left = self.allowance.checked_sub(price);
+        self.allowance = left.ok_or_else(|| self.wrong("this is more than any users take"))?;
+        Ok(())
     }
 
     fn pop(&mut self) -> Result<Value, PickleError> {

@@ -164,6 +164,43 @@ fn deep_and_long_programs_are_read_without_recursion() {
 }
 
 #[test]
+fn a_short_program_cannot_take_much_memory() {
+    let check = |start: &[u8], unit: &[u8], times: usize, expected: &str| {
+        let message = error(&[start, unit.repeat(times).as_slice(), b"."].concat());
+        assert!(message.contains(expected), "{message}");
+    };
+    let too_much = "more than any users take";
+    for unit in [b"N".as_slice(), b"(", b"V\n"] {
+        check(b"", unit, 3_000_001, too_much);
+    }
+    check(b"}", b"(NNu", 1_000_001, too_much);
+    check(b"}", b"\x94", 3_000_001, too_much);
+    // A long text that many users share would be copied for each of them.
+    let long_text = [b"}V".as_slice(), &[b'x'; 1 << 20], b"\np0\n}s"].concat();
+    check(&long_text, b"h\0}s", 200, too_much);
+    let bytes = [b"c_codecs\nencode\nV".as_slice(), &[b'x'; 65], b"\nVlatin1\n\x86R"].concat();
+    check(&bytes, b"", 0, "REDUCE at byte 92: there are too many bytes for a date");
+}
+
+#[test]
+fn a_hundred_thousand_users_are_read_even_in_the_oldest_protocol() {
+    // As `pickle.dumps(users, protocol=0)` writes them, which takes most instructions.
+    let mut program = String::from(
+        "(dp0\nVuser\np1\n(dp2\nVpassword\np3\nVpw\np4\nsVregistration_dt\np5\ncdatetime\ndatetime\np6\n\
+         (c_codecs\nencode\np7\n(V\x07\u{e9}\\u000a\x0c\x17\x06\x01\x01\u{e2}@\np8\nVlatin1\np9\n\
+         tp10\nRp11\ntp12\nRp13\nss",
+    );
+    for number in 0..100_000 {
+        program += &format!(
+            "Vuser {number}\np20\n(dp21\ng3\nVpw\np22\nsg5\ng6\n(g7\n(V\x07\u{e9}\\u000a\x0c\x17\x06\x01\x01\u{e2}@\np23\n\
+             g9\ntp24\nRp25\ntp26\nRp27\nss"
+        );
+    }
+    let latin1: Vec<u8> = (program + ".").chars().map(|c| u8::try_from(c).unwrap()).collect();
+    assert_eq!(users(&latin1).unwrap().len(), 100_001);
+}
+
+#[test]
 fn users_are_stored_kept_or_refused_each_with_a_reason() {
     let directory = tempfile::tempdir().unwrap();
     let settings = AccountSettings { memory_kib: 8, iterations: 1, ..AccountSettings::default() };
