@@ -48,7 +48,7 @@ pub enum RegisterOutcome {
     BadPassword,
     /// The store holds as many users as it may.
     Full,
-    /// The address has registered as many names as it may for now.
+    /// The address has registered, or tried to register, as many names as it may for now.
     RateLimited {
         /// How long to wait before the next attempt can succeed.
         retry_after: Duration,
@@ -188,8 +188,8 @@ impl Accounts {
         })
     }
 
-    /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. The answer
-    /// [`RegisterOutcome::Registered`] is given when the account is on disk, and then survives anything the
+    /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. A name that was taken counts
+    /// too, or an address could ask for every account there is. The answer [`RegisterOutcome::Registered`] is given when the account is on disk, and then survives anything the
     /// disk survives.
     ///
     /// # Errors
@@ -210,7 +210,8 @@ impl Accounts {
             return Ok(RegisterOutcome::RateLimited { retry_after });
         }
         let outcome = self.register_unlimited(name, password).await;
-        if !exempt && !matches!(outcome, Ok(RegisterOutcome::Registered)) {
+        let told = matches!(outcome, Ok(RegisterOutcome::Registered | RegisterOutcome::Taken));
+        if !exempt && !told {
             self.throttles().registrations.give_back(peer);
         }
         outcome

@@ -108,7 +108,7 @@ pub struct AccountSettings {
     pub parallel_hashes: usize,
     /// How many more passwords may wait for their turn, before the answer is "busy".
     pub hash_queue: usize,
-    /// How many names one address may register per hour.
+    /// How many names one address may try to register per hour; those that were taken count as well.
     pub registrations_per_hour: u32,
     /// How many logins from one address may be under way at a time.
     pub logins_per_address: usize,
@@ -182,7 +182,7 @@ impl Default for AccountSettings {
             lanes: 1,
             parallel_hashes: 2,
             hash_queue: 1024,
-            registrations_per_hour: 10,
+            registrations_per_hour: 20,
             logins_per_address: 4,
             free_failures: 10,
             max_login_delay: Duration::from_secs(15),

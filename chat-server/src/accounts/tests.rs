@@ -91,7 +91,6 @@ async fn a_full_store_and_a_hasty_address_are_refused() {
     let accounts =
         open(&directory, &AccountSettings { max_users: 3, registrations_per_hour: 2, ..settings() });
     assert_eq!(accounts.try_register("a", "x").await, RegisterOutcome::Registered);
-    assert_eq!(accounts.try_register("a", "x").await, RegisterOutcome::Taken);
     assert_eq!(accounts.try_register("b", "x").await, RegisterOutcome::Registered);
     let refused = accounts.try_register("c", "x").await;
     assert!(matches!(refused, RegisterOutcome::RateLimited { retry_after } if retry_after > Duration::ZERO));
@@ -100,6 +99,20 @@ async fn a_full_store_and_a_hasty_address_are_refused() {
     assert_eq!(exempt("c").await, RegisterOutcome::Registered);
     assert_eq!(exempt("d").await, RegisterOutcome::Full);
     assert_eq!(accounts.count().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn asking_whether_names_are_taken_is_limited_like_taking_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let accounts = open(&directory, &AccountSettings { registrations_per_hour: 3, ..settings() });
+    accounts.register(peer(), true, name(ALICE), Secret::new("x")).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(accounts.try_register(ALICE, "x").await, RegisterOutcome::Taken);
+    }
+    for name in [ALICE, "bob"] {
+        let refused = accounts.try_register(name, "x").await;
+        assert!(matches!(refused, RegisterOutcome::RateLimited { .. }), "{name}: {refused:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
