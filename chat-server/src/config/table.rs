@@ -105,7 +105,9 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.idle_timeout_seconds", |s| Slot::Number(&mut s.limits.idle_timeout, 0..=365 * DAY)),
     // At least what one round of events may have for one client.
     key("limits.outbox_bytes", |s| Slot::Number(&mut s.limits.outbox_bytes, 512 * KIB..=1024 * MIB)),
-    key("limits.outbox_total_bytes", |s| Slot::Number(&mut s.limits.outbox_total_bytes, MIB..=1024 * 1024 * MIB)),
+    key("limits.outbox_total_bytes", |s| {
+        Slot::Number(&mut s.limits.outbox_total_bytes, MIB..=1024 * 1024 * MIB)
+    }),
     key("limits.messages_per_second", |s| Slot::Number(&mut s.limits.messages_per_second, 1..=1_000_000)),
     key("limits.message_burst", |s| Slot::Number(&mut s.limits.message_burst, 1..=1_000_000)),
     key("limits.bytes_per_second", |s| Slot::Number(&mut s.limits.bytes_per_second, KIB..=1024 * MIB)),
