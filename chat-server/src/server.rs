@@ -260,15 +260,20 @@ impl Server {
         if let Some(manager) = &manager {
             manager.stopping();
         }
-        hub.announce_restart();
-        // Whoever has not read everything by then loses what was not read.
-        let _ = tokio::time::timeout(FAREWELL, hub.drain_everyone()).await;
+        say_farewell(&hub).await;
         flushing.abort();
         hub.accounts.clone().close().await?;
         drop(data);
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Tells the clients that the server stops, and gives them a moment to read what they have been sent.
+async fn say_farewell(hub: &Rc<Hub>) {
+    hub.announce_restart();
+    // Whoever has not read everything by then loses what was not read.
+    let _ = tokio::time::timeout(FAREWELL, hub.drain_everyone()).await;
 }
 
 /// Tells a service manager that the server serves, and how it is, until the event loop ends.
