@@ -2,24 +2,28 @@
 //!
 //! [`Accounts`] is the handle the server works with. It decides the order of things: limits first, then the
 //! delay for names under attack, then hashing off the server's thread, then the store. The parts live in
-//! `accounts/`: `store` keeps users on disk, `hashing` is argon2id, `throttle` decides who waits how long and
-//! `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is in `import`.
+//! `accounts/`: `store` keeps users on disk, `hashing` is argon2id, `throttle` decides who waits how long, `attempt` is a
+//! login that does, and `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is
+//! in `import`.
 
+mod attempt;
 mod gate;
 mod hashing;
+mod recent;
 mod store;
 mod throttle;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chat_core::names::Username;
 use chat_core::secret::Secret;
 
 use crate::clock::Clock;
 use crate::config::AccountSettings;
+use attempt::{Attempt, now};
 use gate::{AddressTurns, HashGate};
 use hashing::Hasher;
 use store::{Added, RedbStore, User, UserStore};
@@ -28,7 +32,7 @@ use throttle::{LoginThrottle, RegistrationLimit};
 /// The longest password taken, in bytes; the shortest has one.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 
-/// How many names, and how many addresses, are watched for failures at a time; the least recent is forgotten.
+/// How many names, and how many addresses, are watched at a time; the least recent is forgotten.
 const MAX_WATCHED: usize = 16_384;
 
 /// The user accounts of one server; clones share them.
@@ -64,7 +68,7 @@ pub enum LoginOutcome {
     Accepted,
     /// They do not; whether the name exists is not told, nor does the time taken tell.
     Refused,
-    /// Too many passwords are waiting to be hashed.
+    /// Too many passwords are waiting to be hashed, or too many logins for the name.
     Busy,
 }
 
@@ -143,15 +147,11 @@ struct Shared {
     hasher: Hasher,
     gate: HashGate,
     turns: AddressTurns,
-    // A std mutex: it is held for a look-up, never across an await.
-    throttles: Mutex<Throttles>,
+    // Std mutexes: they are held for a look-up, never across an await.
+    logins: Mutex<LoginThrottle>,
+    registrations: Mutex<RegistrationLimit>,
     clock: Clock,
     max_users: u64,
-}
-
-struct Throttles {
-    logins: LoginThrottle,
-    registrations: RegistrationLimit,
 }
 
 impl Accounts {
@@ -171,17 +171,16 @@ impl Accounts {
         settings: &AccountSettings,
         clock: Clock,
     ) -> Result<Self, AccountsError> {
-        let throttles = Throttles {
-            logins: LoginThrottle::new(settings.free_failures, settings.max_login_delay, MAX_WATCHED),
-            registrations: RegistrationLimit::new(settings.registrations_per_hour, MAX_WATCHED),
-        };
+        let logins = LoginThrottle::new(settings.free_failures, settings.max_login_delay, MAX_WATCHED);
+        let registrations = RegistrationLimit::new(settings.registrations_per_hour, MAX_WATCHED);
         Ok(Self {
             shared: Arc::new(Shared {
                 store,
                 hasher: Hasher::new(settings)?,
                 gate: HashGate::new(settings.parallel_hashes, settings.hash_queue),
                 turns: AddressTurns::new(settings.logins_per_address),
-                throttles: Mutex::new(throttles),
+                logins: Mutex::new(logins),
+                registrations: Mutex::new(registrations),
                 clock,
                 max_users: settings.max_users,
             }),
@@ -206,13 +205,16 @@ impl Accounts {
         if !is_acceptable(&password) {
             return Ok(RegisterOutcome::BadPassword);
         }
-        if !exempt && let Err(retry_after) = self.throttles().registrations.take(peer, now()) {
+        if !exempt && let Err(retry_after) = self.registrations().take(peer, now()) {
             return Ok(RegisterOutcome::RateLimited { retry_after });
         }
-        let outcome = self.register_unlimited(name, password).await;
+        let outcome = self.register_unlimited(name.clone(), password).await;
         let told = matches!(outcome, Ok(RegisterOutcome::Registered | RegisterOutcome::Taken));
         if !exempt && !told {
-            self.throttles().registrations.give_back(peer);
+            self.registrations().give_back(peer);
+        }
+        if matches!(outcome, Ok(RegisterOutcome::Registered)) {
+            attempt::lock(&self.shared.logins).note_home(name.as_str(), peer, now());
         }
         outcome
     }
@@ -249,14 +251,14 @@ impl Accounts {
             return Ok(LoginOutcome::Refused);
         }
         let _turn_of_address = if exempt { None } else { Some(self.shared.turns.wait(peer).await) };
-        // Counted as a failure from the start, so that attempts made at the same time see each other.
-        let delay = self.throttles().logins.begin(name.as_str(), now());
-        tokio::time::sleep(delay).await;
+        let Some(attempt) = Attempt::start(&self.shared.logins, name, peer).await else {
+            return Ok(LoginOutcome::Busy);
+        };
         let outcome = self.verify_undelayed(name.clone(), password).await;
         match outcome {
-            Ok(LoginOutcome::Accepted) => self.throttles().logins.succeeded(name.as_str()),
-            Ok(LoginOutcome::Busy) | Err(_) => self.throttles().logins.undo(name.as_str()),
-            Ok(LoginOutcome::Refused) => {}
+            Ok(LoginOutcome::Accepted) => attempt.succeeded(),
+            Ok(LoginOutcome::Refused) => attempt.failed(),
+            Ok(LoginOutcome::Busy) | Err(_) => drop(attempt),
         }
         outcome
     }
@@ -314,9 +316,9 @@ impl Accounts {
         self.shared.add(name, password, registered)
     }
 
-    fn throttles(&self) -> MutexGuard<'_, Throttles> {
+    fn registrations(&self) -> MutexGuard<'_, RegistrationLimit> {
         // A panic elsewhere leaves counters, which cannot be half-written.
-        self.shared.throttles.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -356,11 +358,6 @@ impl Shared {
 /// Whether a password has a length that is taken.
 fn is_acceptable(password: &Secret) -> bool {
     (1..=MAX_PASSWORD_BYTES).contains(&password.len())
-}
-
-/// Tokio's clock, which tests can stop.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

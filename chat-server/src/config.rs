@@ -112,9 +112,9 @@ pub struct AccountSettings {
     pub registrations_per_hour: u32,
     /// How many logins from one address may be under way at a time.
     pub logins_per_address: usize,
-    /// How many logins for a name may fail before further ones are delayed.
+    /// How many logins for a name may fail before further ones are made one after the other.
     pub free_failures: u32,
-    /// The longest a login is delayed, however many failed before it.
+    /// The longest time between two logins for a name, however many have failed.
     pub max_login_delay: Duration,
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::Instant;
+
 use super::*;
 
 const ALICE: &str = "alice";
@@ -140,24 +142,50 @@ async fn failed_logins_delay_their_name_and_lock_nobody_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guesses_made_at_once_are_delayed_like_guesses_made_in_turn() {
+async fn guesses_made_at_once_from_many_addresses_take_as_long_as_guesses_made_in_turn() {
     let directory = tempfile::tempdir().unwrap();
     let accounts = open(&directory, &settings());
     accounts.try_register(ALICE, "right").await;
     let start = tokio::time::Instant::now();
-    let in_time = Arc::new(AtomicUsize::new(0));
-    let guesses = (0..40).map(|_| {
-        let (accounts, in_time) = (accounts.clone(), Arc::clone(&in_time));
+    let checked = Arc::new(AtomicUsize::new(0));
+    let guesses = (0..50).map(|number| {
+        let (accounts, checked) = (accounts.clone(), Arc::clone(&checked));
         tokio::spawn(async move {
-            let outcome = accounts.verify(peer(), true, &name(ALICE), Secret::new("wrong")).await;
-            assert_eq!(outcome.unwrap(), LoginOutcome::Refused);
-            in_time.fetch_add(usize::from(start.elapsed() < Duration::from_millis(400)), Ordering::Relaxed);
+            let peer = IpAddr::from([198, 51, 100, number]);
+            for _ in 0..4 {
+                match accounts.verify(peer, true, &name(ALICE), Secret::new("wrong")).await.unwrap() {
+                    LoginOutcome::Refused => _ = checked.fetch_add(1, Ordering::Relaxed),
+                    LoginOutcome::Busy => tokio::time::sleep(Duration::from_secs(1)).await,
+                    LoginOutcome::Accepted => panic!("a wrong password was accepted"),
+                }
+            }
         })
     });
-    for guess in guesses.collect::<Vec<_>>() {
+    let guesses: Vec<_> = guesses.collect();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    // Ten are free; the others start after 0.5, 1.5, 3.5, 7.5 and 15.5 seconds.
+    assert_eq!(checked.load(Ordering::Relaxed), 15);
+    let owner = accounts.verify(peer(), false, &name(ALICE), Secret::new("right")).await.unwrap();
+    assert_eq!(owner, LoginOutcome::Accepted);
+    assert!(start.elapsed() < Duration::from_secs(31), "{:?}", start.elapsed());
+    for guess in guesses {
         guess.await.unwrap();
     }
-    assert_eq!(in_time.load(Ordering::Relaxed), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_nobody_waits_for_any_more_gives_its_place_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let accounts = open(&directory, &settings());
+    accounts.try_register(ALICE, "right").await;
+    for _ in 0..10 {
+        accounts.try_login(ALICE, "wrong").await;
+    }
+    for _ in 0..100 {
+        let login = accounts.try_login(ALICE, "wrong");
+        assert!(tokio::time::timeout(Duration::from_millis(1), login).await.is_err());
+    }
+    assert_eq!(accounts.try_login(ALICE, "right").await, LoginOutcome::Accepted);
 }
 
 /// A store whose disk is full.
