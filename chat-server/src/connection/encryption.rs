@@ -20,7 +20,7 @@ use crate::delivery::{Cipher, Classic};
 /// else's, but for clients that turn classic encryption on as well.
 pub(crate) const TABLES_AT_A_TIME: usize = 1;
 
-/// The most that tables may cost to work out, by [`table_work`]: 64 pairs of 512 bits with the exponent 65537, some 25 ms.
+/// The most that tables may cost to work out, by [`table_work`]: 64 pairs of 512 bits with the exponent 65537, some 30 ms.
 const MOST_TABLE_WORK: u64 = 64 * 512 * 512 * 17;
 
 /// What the dearest key counts for in the rate of bytes.
