@@ -57,7 +57,7 @@ pub enum RegisterOutcome {
         /// How long to wait before the next attempt can succeed.
         retry_after: Duration,
     },
-    /// Too many passwords are waiting to be hashed.
+    /// Too many passwords from the address are waiting to be hashed.
     Busy,
 }
 
@@ -68,7 +68,7 @@ pub enum LoginOutcome {
     Accepted,
     /// They do not; whether the name exists is not told, nor does the time taken tell.
     Refused,
-    /// Too many passwords are waiting to be hashed, or too many logins for the name.
+    /// Too many passwords from the address are waiting to be hashed, or too many logins for the name.
     Busy,
 }
 
@@ -178,7 +178,7 @@ impl Accounts {
                 store,
                 hasher: Hasher::new(settings)?,
                 gate: HashGate::new(settings.parallel_hashes, settings.hash_queue),
-                turns: AddressTurns::new(settings.logins_per_address),
+                turns: AddressTurns::new(settings.logins_per_address, settings.hash_queue),
                 logins: Mutex::new(logins),
                 registrations: Mutex::new(registrations),
                 clock,
@@ -208,7 +208,7 @@ impl Accounts {
         if !exempt && let Err(retry_after) = self.registrations().take(peer, now()) {
             return Ok(RegisterOutcome::RateLimited { retry_after });
         }
-        let outcome = self.register_unlimited(name.clone(), password).await;
+        let outcome = self.register_unlimited(peer, name.clone(), password).await;
         let told = matches!(outcome, Ok(RegisterOutcome::Registered | RegisterOutcome::Taken));
         if !exempt && !told {
             self.registrations().give_back(peer);
@@ -221,10 +221,11 @@ impl Accounts {
 
     async fn register_unlimited(
         &self,
+        peer: IpAddr,
         name: Username,
         password: Secret,
     ) -> Result<RegisterOutcome, AccountsError> {
-        let Some(turn) = self.shared.gate.enter().await else { return Ok(RegisterOutcome::Busy) };
+        let Some(turn) = self.shared.gate.enter(peer).await else { return Ok(RegisterOutcome::Busy) };
         let shared = Arc::clone(&self.shared);
         let work = tokio::task::spawn_blocking(move || {
             // The turn is given back when the work is done, even if nobody waits for its result any more.
@@ -250,11 +251,14 @@ impl Accounts {
         if !is_acceptable(&password) {
             return Ok(LoginOutcome::Refused);
         }
-        let _turn_of_address = if exempt { None } else { Some(self.shared.turns.wait(peer).await) };
+        let turn_of_address = if exempt { None } else { self.shared.turns.wait(peer).await };
+        if !exempt && turn_of_address.is_none() {
+            return Ok(LoginOutcome::Busy);
+        }
         let Some(attempt) = Attempt::start(&self.shared.logins, name, peer).await else {
             return Ok(LoginOutcome::Busy);
         };
-        let outcome = self.verify_undelayed(name.clone(), password).await;
+        let outcome = self.verify_undelayed(peer, name.clone(), password).await;
         match outcome {
             Ok(LoginOutcome::Accepted) => attempt.succeeded(),
             Ok(LoginOutcome::Refused) => attempt.failed(),
@@ -265,10 +269,11 @@ impl Accounts {
 
     async fn verify_undelayed(
         &self,
+        peer: IpAddr,
         name: Username,
         password: Secret,
     ) -> Result<LoginOutcome, AccountsError> {
-        let Some(turn) = self.shared.gate.enter().await else { return Ok(LoginOutcome::Busy) };
+        let Some(turn) = self.shared.gate.enter(peer).await else { return Ok(LoginOutcome::Busy) };
         let shared = Arc::clone(&self.shared);
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;

@@ -106,7 +106,7 @@ pub struct AccountSettings {
     pub lanes: u32,
     /// How many passwords are hashed at a time.
     pub parallel_hashes: usize,
-    /// How many more passwords may wait for their turn, before the answer is "busy".
+    /// How many more passwords from one address may wait for their turn, before the answer is "busy".
     pub hash_queue: usize,
     /// How many names one address may try to register per hour; those that were taken count as well.
     pub registrations_per_hour: u32,

@@ -206,6 +206,60 @@ impl UserStore for FullStore {
     }
 }
 
+/// A store that holds everybody up who looks for a name.
+#[derive(Clone, Default)]
+struct HeldStore {
+    held: Arc<Mutex<()>>,
+    looked_for: Arc<Mutex<Vec<String>>>,
+}
+
+impl UserStore for HeldStore {
+    fn find(&self, name: &str) -> Result<Option<User>, AccountsError> {
+        self.looked_for.lock().unwrap().push(name.to_owned());
+        drop(self.held.lock().unwrap());
+        Ok(None)
+    }
+    fn add(&self, _: &str, _: &User, _: u64) -> Result<Added, AccountsError> {
+        Ok(Added::Full)
+    }
+    fn count(&self) -> Result<u64, AccountsError> {
+        Ok(0)
+    }
+    fn close(&self) -> Result<(), AccountsError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the lock is taken by threads that are meant to wait")]
+async fn a_flood_from_one_address_makes_no_other_wait_and_those_gone_cost_nothing() {
+    let settings = AccountSettings { parallel_hashes: 1, hash_queue: 3, ..settings() };
+    let store = HeldStore::default();
+    let accounts = Accounts::with_store(Box::new(store.clone()), &settings, Clock::system()).unwrap();
+    let held = store.held.lock().unwrap();
+    let log_in = |name_text: String, from: u8| {
+        let (accounts, peer) = (accounts.clone(), IpAddr::from([192, 0, 2, from]));
+        tokio::spawn(async move {
+            accounts.verify(peer, true, &name(&name_text), Secret::new("x")).await.unwrap()
+        })
+    };
+    let mut flood: Vec<_> = (0..20).map(|number| log_in(format!("flood {number}"), 1)).collect();
+    for login in flood.drain(4..) {
+        assert_eq!(login.await.unwrap(), LoginOutcome::Busy);
+    }
+    let patient = log_in("patient".to_owned(), 2);
+    for gone in flood.drain(2..) {
+        gone.abort();
+        assert!(gone.await.is_err());
+    }
+    drop(held);
+    assert_eq!(patient.await.unwrap(), LoginOutcome::Refused);
+    for login in flood {
+        assert_eq!(login.await.unwrap(), LoginOutcome::Refused);
+    }
+    assert_eq!(*store.looked_for.lock().unwrap(), ["flood 0", "patient", "flood 1"]);
+}
+
 #[tokio::test]
 async fn what_is_not_on_disk_is_not_acknowledged_and_costs_nothing() {
     let settings = AccountSettings { registrations_per_hour: 1, ..settings() };
