@@ -178,6 +178,14 @@ pub trait Host {
     /// [`HostError::ConfigRefused`], or the host's.
     fn check_config(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
 
+    /// Removes a release that was installed and shall not be put to work after all; one that is current or was ever
+    /// deployed stays. Neither the server nor its data is touched.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn discard(&self, release: &ReleaseId) -> Result<(), HostError>;
+
     /// Stops the server if it runs, and starts it with this release and configuration.
     ///
     /// # Errors
@@ -194,7 +202,8 @@ pub trait Host {
     fn confirm(&self, deployed_at: Option<u64>) -> Result<(), HostError>;
 
     /// Returns to what was confirmed last, and says what runs now; `None` if nothing does, because there was nothing
-    /// before, or the same. Releases that were never confirmed go.
+    /// before, or the same. Releases that were never confirmed go. Data goes only if it came to be by an
+    /// [`Host::activate`] of this very run.
     ///
     /// # Errors
     ///

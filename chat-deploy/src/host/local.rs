@@ -16,7 +16,7 @@ mod ports;
 mod process;
 mod releases;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,6 +49,9 @@ pub struct LocalHost {
     lock: RefCell<Option<File>>,
     /// The server, if this very process started it: the only way to learn how it ended.
     child: RefCell<Option<Child>>,
+    /// Whether there was no data before this very process put a release to work. Nobody misses such data if that
+    /// release fails; a later run cannot know whether somebody has used it since, so this is written down nowhere.
+    made_data: Cell<bool>,
 }
 
 impl LocalHost {
@@ -56,7 +59,14 @@ impl LocalHost {
     #[must_use]
     pub fn new(root: &StateRoot, instance: InstanceName, launcher: PathBuf) -> Self {
         let layout = root.instance(&instance);
-        Self { instance, layout, launcher, lock: RefCell::default(), child: RefCell::default() }
+        Self {
+            instance,
+            layout,
+            launcher,
+            lock: RefCell::default(),
+            child: RefCell::default(),
+            made_data: Cell::new(false),
+        }
     }
 
     /// Tells whether there is anything of the instance.
@@ -153,6 +163,10 @@ impl Host for LocalHost {
 
     fn check_config(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {
         releases::check_config(&self.layout, release, config)
+    }
+
+    fn discard(&self, release: &ReleaseId) -> Result<(), HostError> {
+        releases::discard(&self.layout, release, self.current()?.as_ref())
     }
 
     fn activate(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {

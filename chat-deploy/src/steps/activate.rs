@@ -46,12 +46,12 @@ pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
     }
 }
 
-/// A configuration that the server refuses is no reason to stop the one that runs.
+/// A configuration that the server refuses is no reason to touch the one that runs, nor its data.
 fn check_config(engine: &Engine<'_>, activation: &Activation) -> Result<(), HostError> {
     let refused = engine.host.check_config(&activation.release.id, &activation.config);
     if refused.is_err() {
         // The refusal is what the person needs to hear; what cannot be cleared away now is pruned one day.
-        let _ = engine.host.revert();
+        let _ = engine.host.discard(&activation.release.id);
     }
     refused
 }

@@ -56,7 +56,7 @@ pub(crate) struct Disk {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Journal {
     former: Option<(ReleaseId, ServerConfig)>,
-    fresh_data: bool,
+    tried: (ReleaseId, ServerConfig),
 }
 
 /// The machine and all that belongs to it.
@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) overlaps: Cell<usize>,
     /// The fault, and after how many more changes it comes.
     pub(crate) fault: Cell<Option<(usize, Fault)>>,
+    /// Whether the present run of the deployer made the data.
+    pub(crate) made_data: Cell<bool>,
     next_pid: Cell<u32>,
     time: Cell<Duration>,
     pub(crate) interrupt: Interrupt,
@@ -81,6 +83,7 @@ impl World {
             known: RefCell::default(),
             overlaps: Cell::new(0),
             fault: Cell::new(None),
+            made_data: Cell::new(false),
             next_pid: Cell::new(100),
             time: Cell::new(Duration::from_secs(1_000)),
             interrupt: Interrupt::default(),
@@ -129,6 +132,10 @@ impl World {
         self.change(|disk| disk.server = None)?;
         self.change(|disk| disk.config = Some(config.clone()))?;
         self.change(|disk| disk.current = Some(id.clone()))?;
+        self.start(id)
+    }
+
+    fn start(&self, id: &ReleaseId) -> Result<(), HostError> {
         let pid = self.next_pid.replace(self.next_pid.get() + 1);
         let started_at = self.unix_seconds();
         self.change(|disk| {
@@ -235,11 +242,19 @@ impl Host for World {
         Ok(())
     }
 
+    fn discard(&self, id: &ReleaseId) -> Result<(), HostError> {
+        self.change(|disk| {
+            let is_current = disk.current.as_ref() == Some(id);
+            disk.releases.retain(|release| release.id != *id || release.deployed_at > 0 || is_current);
+        })
+    }
+
     fn activate(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {
         self.change(|disk| {
             let now = disk.current.clone().zip(disk.config.clone());
             let former = disk.journal.take().map_or(now, |journal| journal.former);
-            disk.journal = Some(Journal { former, fresh_data: !disk.data });
+            disk.journal = Some(Journal { former, tried: (release.clone(), config.clone()) });
+            self.made_data.set(self.made_data.get() || !disk.data);
         })?;
         self.put_to_work(release, config)
     }
@@ -262,27 +277,32 @@ impl Host for World {
             let disk = self.disk.borrow();
             (disk.journal.clone(), disk.current.clone(), disk.config.clone())
         };
-        let tried = current.zip(config);
-        let Some(Journal { former, fresh_data }) = journal else {
+        let now = current.zip(config);
+        let Some(Journal { former, tried }) = journal else {
             let running = self.disk.borrow().server.as_ref().and_then(|server| server.release.clone());
             self.change(|disk| disk.releases.retain(|release| release.deployed_at > 0))?;
             return Ok(running);
         };
         self.change(|disk| disk.server = None)?;
+        let kept = former.as_ref().map(|former| &former.0);
+        self.change(|disk| disk.releases.retain(|r| r.deployed_at > 0 || Some(&r.id) == kept))?;
         let runs = match former {
-            Some(former) if Some(&former) == tried.as_ref() => None,
+            Some(former) if former == tried => None,
+            Some(former) if Some(&former) == now.as_ref() => {
+                self.start(&former.0)?;
+                Some(former.0)
+            }
             Some((release, config)) => {
                 self.put_to_work(&release, &config)?;
                 Some(release)
             }
             None => {
                 self.change(|disk| {
-                    (disk.current, disk.config, disk.data) = (None, None, disk.data && !fresh_data)
+                    (disk.current, disk.config, disk.data) = (None, None, disk.data && !self.made_data.get())
                 })?;
                 None
             }
         };
-        self.change(|disk| disk.releases.retain(|r| r.deployed_at > 0 || Some(&r.id) == runs.as_ref()))?;
         self.change(|disk| disk.journal = None)?;
         Ok(runs)
     }

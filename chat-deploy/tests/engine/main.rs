@@ -58,6 +58,7 @@ fn plan_down(world: &World) -> Plan {
 
 /// Carries a plan out, or as much of it as happens before the deployer is killed.
 fn carry_out(world: &World, plan: &Plan) -> Option<Result<(), ApplyError>> {
+    world.made_data.set(false);
     match catch_unwind(AssertUnwindSafe(|| apply(&engine(world), plan))) {
         Ok(result) => Some(result),
         Err(cause) if cause.is::<Killed>() => None,
@@ -246,6 +247,39 @@ fn a_refused_configuration_stops_nothing() {
     let result = carry_out(&world, &plan_up(&world, &wanted)).unwrap();
     assert!(matches!(result, Err(ApplyError::Host { step: "activate", .. })));
     assert_eq!(*world.disk.borrow(), before);
+}
+
+#[test]
+fn a_refused_configuration_touches_nothing_of_a_run_that_was_cut_off() {
+    let world = World::new();
+    // Install in two, journal, stop, configuration, link, start: killed after the last of these.
+    world.fault.set(Some((6, Fault::KilledAfter)));
+    assert!(up(&world, "1", 1).is_none());
+    let before = world.disk.borrow().clone();
+    assert!(before.data && before.server.is_some() && before.journal.is_some());
+    for version in ["1", "2"] {
+        let mut wanted = desired(&world, version, 1);
+        wanted.config.text.push_str("refused = true\n");
+        let result = carry_out(&world, &plan_up(&world, &wanted)).unwrap();
+        assert!(matches!(result, Err(ApplyError::Host { step: "activate", .. })));
+        assert_eq!(*world.disk.borrow(), before);
+    }
+    // A release that fails for another reason does not take the data along either.
+    assert!(up(&world, "crash", 1).unwrap().is_err());
+    assert!(world.disk.borrow().data);
+}
+
+#[test]
+fn a_change_that_fails_half_way_starts_the_former_again() {
+    let world = World::new();
+    up(&world, "1", 1).unwrap().unwrap();
+    // Install in two, journal, stop; the configuration cannot be written.
+    world.fault.set(Some((4, Fault::Refused)));
+    let Some(Err(ApplyError::Unhealthy(unhealthy))) = up(&world, "2", 1) else {
+        panic!("the configuration was written");
+    };
+    assert!(matches!(&unhealthy.rolled_back, RolledBack::To(former) if *former == release("1").id));
+    assert_up(&world, "1", 1);
 }
 
 #[test]

@@ -235,6 +235,50 @@ fn the_server_judges_its_settings_before_anything_stops() {
 }
 
 #[test]
+fn a_refused_setting_touches_nothing_of_a_run_that_was_cut_off() {
+    let (home, port) = (Home::new(), free_port());
+    // As if the first run was killed before it saw its healthy server healthy.
+    let server = home.server("good");
+    home.up(&server, port).expect(0);
+    fs::write(home.instance().join("activation.json"), r#"{"former":null,"fresh_data":true}"#).unwrap();
+    let (before, servers) = (home.status(), home.servers());
+    fs::write(home.path().join("chat-deploy.toml"), "[server]\nnonsense = 1\n").unwrap();
+    for server in [&server, &home.server("other")] {
+        home.up(server, port).expect(1).says("refuses its configuration").says("nothing was changed");
+        assert_eq!(home.servers(), servers);
+        assert_eq!(home.of_server("releases", &[]).expect(0).out.lines().count(), 1);
+    }
+    fs::remove_file(home.path().join("chat-deploy.toml")).unwrap();
+    assert_eq!(home.status()["identity"], before["identity"]);
+    // A release that fails for another reason does not take the data along either.
+    home.up(&home.server("crash"), port).expect(1);
+    assert!(home.instance().join("data/identity").exists());
+    home.up(&server, port).expect(0);
+    assert_eq!(home.status()["identity"], before["identity"]);
+}
+
+#[test]
+fn a_refused_first_setting_leaves_nothing() {
+    let home = Home::new();
+    fs::write(home.path().join("chat-deploy.toml"), "[server]\nnonsense = 1\n").unwrap();
+    home.up(&home.server("good"), free_port()).expect(1).says("refuses its configuration");
+    assert!(!home.state().exists(), "{:?}", files_below(&home.state()));
+}
+
+#[test]
+fn a_change_that_fails_half_way_starts_the_former_again() {
+    let (home, port) = (Home::new(), free_port());
+    home.up(&home.server("one"), port).expect(0);
+    let before = home.status();
+    // The configuration is written beside the old one first, and cannot be.
+    fs::create_dir(home.instance().join("server.new")).unwrap();
+    home.up(&home.server("two"), port).expect(1).says("server.toml").says("rolled back:");
+    let after = home.status();
+    assert_eq!((&after["server"], &after["release"]), (&"healthy".into(), &before["release"]));
+    fs::remove_dir(home.instance().join("server.new")).unwrap();
+}
+
+#[test]
 fn ec2_is_not_in_this_build_and_says_so_at_once() {
     let home = Home::new();
     let start = Instant::now();

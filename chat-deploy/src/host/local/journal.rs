@@ -17,14 +17,14 @@ use crate::release::ReleaseId;
 #[derive(Debug, Serialize, Deserialize)]
 struct Journal {
     /// What was confirmed last, if anything was.
-    former: Option<Former>,
-    /// Whether the data was made by what is being activated, and so has nothing in it that anyone would miss.
-    fresh_data: bool,
+    former: Option<Deployed>,
+    /// What is put to work in its place.
+    tried: Option<Deployed>,
 }
 
 /// A release and its configuration.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Former {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Deployed {
     release: ReleaseId,
     config: String,
 }
@@ -46,8 +46,12 @@ pub(super) fn activate(host: &LocalHost, id: &ReleaseId, config: &ServerConfig) 
         Some(journal) => journal.former,
         None => now(host)?,
     };
-    Journal { former, fresh_data: !layout.data().exists() }.write(layout)?;
-    put_to_work(host, id, &config.text)
+    let tried = Deployed { release: id.clone(), config: config.text.clone() };
+    Journal { former, tried: Some(tried.clone()) }.write(layout)?;
+    if !layout.data().exists() {
+        host.made_data.set(true);
+    }
+    put_to_work(host, &tried)
 }
 
 /// Keeps what was activated.
@@ -61,20 +65,27 @@ pub(super) fn confirm(host: &LocalHost, deployed_at: Option<u64>) -> Result<(), 
 /// Returns to what was before, and says what runs then.
 pub(super) fn revert(host: &LocalHost) -> Result<Option<ReleaseId>, HostError> {
     let layout = host.layout();
-    let Some(Journal { former, fresh_data }) = Journal::read(layout)? else {
+    let Some(Journal { former, tried }) = Journal::read(layout)? else {
         return tidy(host);
     };
-    let tried = now(host)?;
     process::stop(host)?;
+    // First of all, because a full disk is one of the reasons to be here, and the former needs some room to start.
+    releases::remove_never_deployed(layout, former.as_ref().map(|former| &former.release))?;
     let runs = match &former {
         // There is nothing better to return to than what has just failed.
         Some(_) if former == tried => None,
-        Some(Former { release, config }) => {
-            put_to_work(host, release, config)?;
+        // It was stopped and nothing else was changed yet.
+        Some(Deployed { release, .. }) if former == now(host)? => {
+            process::start(host, release)?;
             Some(release.clone())
         }
-        // With nothing to return to and no data that anyone would miss, nothing is left at all.
-        None if fresh_data => {
+        Some(former) => {
+            put_to_work(host, former)?;
+            Some(former.release.clone())
+        }
+        // With nothing to return to, and data that did not exist before this very run, nothing is left at all. Data
+        // that an earlier run left is kept, whatever that run came to: people may have used its server since.
+        None if host.made_data.get() => {
             host.remove()?;
             None
         }
@@ -84,7 +95,6 @@ pub(super) fn revert(host: &LocalHost) -> Result<Option<ReleaseId>, HostError> {
             None
         }
     };
-    releases::remove_never_deployed(layout, runs.as_ref())?;
     files::remove_file(&layout.journal())?;
     Ok(runs)
 }
@@ -103,18 +113,18 @@ fn tidy(host: &LocalHost) -> Result<Option<ReleaseId>, HostError> {
     })
 }
 
-fn put_to_work(host: &LocalHost, id: &ReleaseId, config: &str) -> Result<(), HostError> {
+fn put_to_work(host: &LocalHost, Deployed { release, config }: &Deployed) -> Result<(), HostError> {
     let layout = host.layout();
     process::stop(host)?;
     files::replace(&layout.config(), config)?;
-    point_current_at(layout, id)?;
-    process::start(host, id)
+    point_current_at(layout, release)?;
+    process::start(host, release)
 }
 
 /// What `current` and the configuration say.
-fn now(host: &LocalHost) -> Result<Option<Former>, HostError> {
+fn now(host: &LocalHost) -> Result<Option<Deployed>, HostError> {
     let config = files::read_text(&host.layout().config())?;
-    Ok(host.current()?.zip(config).map(|(release, config)| Former { release, config }))
+    Ok(host.current()?.zip(config).map(|(release, config)| Deployed { release, config }))
 }
 
 /// Replaces the link in one go: there is always one, and it is always whole.

@@ -61,6 +61,16 @@ pub(super) fn remove(layout: &Layout, id: &ReleaseId) -> Result<(), HostError> {
     files::remove_dir(&dir)
 }
 
+/// Removes a release that was installed in vain: one that is current or was ever deployed stays.
+pub(super) fn discard(layout: &Layout, id: &ReleaseId, current: Option<&ReleaseId>) -> Result<(), HostError> {
+    if current != Some(id) && read(layout, id)?.is_some_and(|release| release.deployed_at == 0) {
+        remove(layout, id)?;
+        // Only if it was the first release is there nothing else in it.
+        let _ = fs::remove_dir(layout.releases());
+    }
+    Ok(())
+}
+
 /// Removes the releases that were never confirmed, but for one.
 pub(super) fn remove_never_deployed(layout: &Layout, kept: Option<&ReleaseId>) -> Result<(), HostError> {
     let never = |release: &Release| release.deployed_at == 0 && Some(&release.id) != kept;
