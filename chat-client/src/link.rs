@@ -33,6 +33,8 @@ const CONGESTED_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// What a server says to everyone while the link is being opened is kept up to this size and then dropped.
 const EARLY_BYTES: usize = 256 * 1024;
+/// What keeping a packet costs besides its text; packets may be empty.
+const EARLY_OVERHEAD_BYTES: usize = 64;
 
 /// How long a link waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +151,8 @@ pub struct Link {
     target: Target,
     peer: Option<Peer>,
     early: VecDeque<Incoming>,
+    /// How many more bytes `early` may hold: none before a server that is to be verified is verified.
+    early_room: usize,
     heard: Instant,
     pinged: bool,
     switch_by: Option<Instant>,
@@ -172,8 +176,8 @@ pub async fn open(target: &Target) -> Result<Opened, LinkError> {
         Plan::Classic => (link.switch_now(Switch::Classic).await?, greeting),
         Plan::Noise => {
             let protection = link.switch_now(Switch::Noise).await?;
-            // All that came so far, the greeting included, came from somebody unverified.
-            link.early.clear();
+            // The first greeting came from somebody unverified; what comes now does not.
+            link.early_room = EARLY_BYTES;
             (protection, link.greet_again().await?)
         }
     };
@@ -221,6 +225,8 @@ impl Link {
     ///
     /// [`LinkError`]; the link is then useless.
     pub async fn next(&mut self) -> Result<Incoming, LinkError> {
+        // A server that never stops talking must not keep the caller from anything else.
+        tokio::task::consume_budget().await;
         if let Some(early) = self.early.pop_front() {
             return Ok(early);
         }
@@ -233,12 +239,17 @@ impl Link {
     }
 
     fn new(stream: TcpStream, target: &Target) -> Result<Self, LinkError> {
+        let early_room = match target.encryption {
+            Encryption::Auto | Encryption::Noise => 0,
+            Encryption::Classic | Encryption::Off => EARLY_BYTES,
+        };
         Ok(Self {
             stream,
             wire: Wire::new(&target.agent)?,
             target: target.clone(),
             peer: None,
             early: VecDeque::new(),
+            early_room,
             heard: Instant::now(),
             pinged: false,
             switch_by: None,
@@ -305,13 +316,14 @@ impl Link {
         }
     }
 
-    /// Keeps what came too early for [`Link::next`].
+    /// Keeps what came too early for [`Link::next`], while there is room.
     fn keep(&mut self, incoming: Incoming) {
-        let bytes = |incoming: &Incoming| match incoming {
+        let text_bytes = match &incoming {
             Incoming::Packet { text, .. } | Incoming::Switched { text, .. } => text.len(),
             Incoming::Unreadable(_) => 0,
         };
-        if self.early.iter().map(bytes).sum::<usize>() + bytes(&incoming) <= EARLY_BYTES {
+        if let Some(left) = self.early_room.checked_sub(EARLY_OVERHEAD_BYTES + text_bytes) {
+            self.early_room = left;
             self.early.push_back(incoming);
         }
     }
@@ -348,6 +360,11 @@ impl Link {
 
     /// Waits until bytes came or went, or a deadline passed.
     async fn transfer(&mut self) -> Result<(), LinkError> {
+        // While there is always more to read, waiting for it never takes time, and no timer would get its turn.
+        tokio::task::consume_budget().await;
+        if self.switch_by.is_some_and(|by| by <= Instant::now()) {
+            return self.deadline_passed();
+        }
         let interest = if self.wire.outbound().is_empty() {
             tokio::io::Interest::READABLE
         } else {
@@ -363,7 +380,7 @@ impl Link {
         };
         let ready = ready.map_err(LinkError::Lost)?;
         if ready.is_writable() {
-            self.write()?;
+            self.write();
         }
         if ready.is_readable() {
             self.read()?;
@@ -385,20 +402,15 @@ impl Link {
         }
     }
 
-    fn write(&mut self) -> Result<(), LinkError> {
+    fn write(&mut self) {
         let outbound = self.wire.outbound();
-        match self.stream.try_write(outbound) {
-            Ok(len) => {
-                outbound.drain(..len);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        let written = match self.stream.try_write(outbound) {
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             // Nobody will read it; what the server said before it went is still to be read.
-            Err(_) => {
-                outbound.clear();
-                Ok(())
-            }
-        }
+            Err(_) => outbound.len(),
+        };
+        self.wire.sent(written);
     }
 
     fn deadline(&self) -> Option<Instant> {

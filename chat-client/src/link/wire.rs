@@ -15,6 +15,9 @@ use chat_core::{ping, text};
 use super::classic::{Classic, OwnKeys};
 use super::error::{LinkError, Misbehaviour};
 
+/// Most answers to PING that wait to be sent: a server that asks without reading gets no more.
+const MAX_PONGS: usize = 16;
+
 /// What came from the server.
 #[derive(Debug)]
 pub(super) enum Signal {
@@ -59,6 +62,10 @@ pub(super) struct Wire {
     inner: FrameBuffer,
     held: Vec<(PacketType, Vec<u8>)>,
     outbound: Vec<u8>,
+    /// How much at the start of `outbound` is sent already.
+    sent: usize,
+    /// How many answers to PING were queued since nothing was left to be sent.
+    pongs: usize,
     own_hello: Vec<u8>,
     peer_hello: Option<Vec<u8>>,
     greeted: bool,
@@ -82,6 +89,8 @@ impl Wire {
             inner: FrameBuffer::default(),
             held: Vec::new(),
             outbound,
+            sent: 0,
+            pongs: 0,
             own_hello,
             peer_hello: None,
             greeted: false,
@@ -93,14 +102,24 @@ impl Wire {
         self.inbound.extend(bytes);
     }
 
-    /// Returns what is to be written to the socket; the caller removes what it wrote.
-    pub(super) fn outbound(&mut self) -> &mut Vec<u8> {
-        &mut self.outbound
+    /// Returns what is to be written to the socket; [`Wire::sent`] is to be told how much of it was.
+    pub(super) fn outbound(&self) -> &[u8] {
+        self.outbound.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Takes note that the first `len` bytes of what was to be written are written.
+    pub(super) fn sent(&mut self, len: usize) {
+        self.sent += len;
+        // Moving the rest only when it is the smaller part makes it cheap however little is written at a time.
+        if self.sent * 2 >= self.outbound.len() {
+            self.outbound.drain(..self.sent.min(self.outbound.len()));
+            self.sent = 0;
+        }
     }
 
     /// Returns how many bytes wait to be sent, those held back by a switch included.
     pub(super) fn unsent_bytes(&self) -> usize {
-        self.outbound.len() + self.held.iter().map(|(_, body)| body.len()).sum::<usize>()
+        self.outbound().len() + self.held.iter().map(|(_, body)| body.len()).sum::<usize>()
     }
 
     /// Queues a packet.
@@ -211,7 +230,7 @@ impl Wire {
         if kind == PacketType::SECURE {
             return Err(Misbehaviour::SecureWhilePlain.into());
         }
-        if !is_known(kind) {
+        if !self.is_known(kind) {
             return Ok(None);
         }
         let Some(body) = self.decrypt(kind, body) else { return Ok(Some(Signal::Unreadable(kind))) };
@@ -242,13 +261,27 @@ impl Wire {
         }
     }
 
+    /// Tells whether this server may send this type. Both sides ignore all others: that is how the protocol grows.
+    fn is_known(&self, kind: PacketType) -> bool {
+        match kind {
+            PacketType::HELLO => true,
+            // An original server says neither, and must not be sent a PING.
+            PacketType::PING | PacketType::NOTICE => self.peer_hello.is_some(),
+            _ => (PacketType::CONNECT..=PacketType::TIME).contains(&kind),
+        }
+    }
+
     /// Answers a PING request. A reply to our own has done its work by arriving.
     fn answer_ping(&mut self, body: &[u8]) -> Result<(), LinkError> {
-        match ping::reply_to(body) {
-            // An original server never asks, and must not be sent a PING.
-            Some(reply) if self.peer_hello.is_some() => self.send(PacketType::PING, &reply),
-            _ => Ok(()),
+        let Some(reply) = ping::reply_to(body) else { return Ok(()) };
+        if self.unsent_bytes() == 0 {
+            self.pongs = 0;
         }
+        if self.pongs == MAX_PONGS {
+            return Ok(());
+        }
+        self.pongs += 1;
+        self.send(PacketType::PING, &reply)
     }
 
     /// HELLO counts once, and before the CONNECT reply. Others' messages may come first: they go to every connection,
@@ -319,12 +352,6 @@ impl Wire {
             }
         }
     }
-}
-
-/// Tells whether a server may send this type. Both sides ignore all others: that is how the protocol grows.
-fn is_known(kind: PacketType) -> bool {
-    let ours = [PacketType::HELLO, PacketType::PING, PacketType::NOTICE];
-    (PacketType::CONNECT..=PacketType::TIME).contains(&kind) || ours.contains(&kind)
 }
 
 #[cfg(test)]

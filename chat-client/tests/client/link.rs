@@ -11,6 +11,7 @@ use chat_client::{ProbeError, probe};
 use chat_core::frame::packet;
 use chat_core::noise::Fingerprint;
 use chat_core::packet::PacketType as T;
+use chat_core::ping;
 
 use crate::original::Original;
 use crate::proxy::{Mischief, Proxy};
@@ -182,6 +183,73 @@ fn greeting_server(then: &[Vec<u8>]) -> SocketAddr {
         }
     });
     address
+}
+
+/// A server of ours that says the given packets first and others over and over, as fast as it can.
+fn flooding_server(first: Vec<Vec<u8>>, flood: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let flood = flood.repeat(64 * 1024 / flood.len());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&first.concat()).unwrap();
+        while stream.write_all(&flood).is_ok() {}
+    });
+    address
+}
+
+/// Runs a future on a thread of its own, so that one that never lets go fails the test instead of stopping it.
+fn on_a_thread<T: Send + 'static>(act: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        sender.send(runtime.block_on(act())).unwrap();
+    });
+    done.recv_timeout(PATIENCE).expect("the flood stops everything else")
+}
+
+#[test]
+fn a_server_that_never_stops_talking_does_not_stop_the_clock() {
+    let hello = || packet(T::HELLO, b"protocol=2\nagent=x\ncaps=noise,notice,ping\n").unwrap();
+    let connected = || packet(T::CONNECT, b"Server: Client-1 has connected to the server\n").unwrap();
+    let ping = || packet(T::PING, &ping::request(1)).unwrap();
+    for flood in [ping(), packet(T::MESSAGE, b"").unwrap()] {
+        let before_the_greeting = flooding_server(vec![hello()], flood.clone());
+        let error = on_a_thread(async move || {
+            let mut target = Home::new().target(before_the_greeting, Encryption::Off);
+            target.timeouts.greeting = SHORT;
+            link::open(&target).await.unwrap_err()
+        });
+        assert!(matches!(error, LinkError::NoGreeting { .. }), "{error:?}");
+        for encryption in [Encryption::Auto, Encryption::Classic] {
+            let during_the_switch = flooding_server(vec![hello(), connected()], flood.clone());
+            let error = on_a_thread(async move || {
+                let mut target = Home::new().target(during_the_switch, encryption);
+                target.timeouts.switch = SHORT;
+                link::open(&target).await.unwrap_err()
+            });
+            assert!(matches!(error, LinkError::NoSwitch(_)), "{error:?}");
+        }
+    }
+    let afterwards = flooding_server(vec![hello(), connected()], ping());
+    on_a_thread(async move || {
+        let mut link = link::open(&Home::new().target(afterwards, Encryption::Off)).await.unwrap().link;
+        assert!(tokio::time::timeout(SHORT, link.next()).await.is_err());
+    });
+}
+
+#[tokio::test]
+async fn little_is_kept_of_what_comes_before_the_greeting() {
+    let hello = packet(T::HELLO, b"protocol=2\nagent=x\ncaps=noise,notice,ping\n").unwrap();
+    let connected = packet(T::CONNECT, b"Server: Client-1 has connected to the server\n").unwrap();
+    let messages = packet(T::MESSAGE, b"").unwrap().repeat(10_000);
+    let address = flooding_server(vec![hello, messages, connected], packet(T::USERLIST, b"").unwrap());
+    let mut link = link::open(&Home::new().target(address, Encryption::Off)).await.unwrap().link;
+    let mut kept = 0;
+    while let Incoming::Packet { kind: T::MESSAGE, .. } = link.next().await.unwrap() {
+        kept += 1;
+    }
+    assert_eq!(kept, 4096);
 }
 
 #[tokio::test]

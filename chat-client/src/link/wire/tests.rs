@@ -32,8 +32,8 @@ impl Server {
 
     /// Reads what the client sent: types and bodies, unwrapped.
     fn read(&mut self, wire: &mut Wire) -> Vec<(T, Vec<u8>)> {
-        let bytes = std::mem::take(wire.outbound());
-        self.inbound.extend(&bytes);
+        self.inbound.extend(wire.outbound());
+        wire.sent(wire.outbound().len());
         let mut seen = Vec::new();
         while let Some(frame) = self.inbound.next_frame(MAX_PACKET_LEN).unwrap() {
             match &mut self.channel {
@@ -320,11 +320,45 @@ fn a_ping_is_answered_in_kind_and_never_to_an_original_server() {
     assert_eq!(server.read(&mut wire), [(T::PING, ping::reply_to(&ping::request(7)).unwrap())]);
 
     let mut original = Wire::new(AGENT).unwrap();
-    original.outbound().clear();
+    original.sent(original.outbound().len());
     original.receive(&packet(T::CONNECT, CONNECTED).unwrap());
     original.receive(&request);
-    assert_eq!(drain(&mut original).unwrap().len(), 1);
+    original.receive(&packet(T::NOTICE, b"code=bad-key\ntext=x\n").unwrap());
+    assert_eq!(drain(&mut original).unwrap().len(), 1, "nor is its NOTICE heard");
     assert!(original.outbound().is_empty());
+}
+
+#[test]
+fn a_server_that_asks_and_does_not_read_gets_few_answers() {
+    let flood = packet(T::PING, &ping::request(7)).unwrap().repeat(1000);
+    let (mut wire, mut server, _) = greeted();
+    for _ in 0..2 {
+        wire.receive(&flood);
+        assert!(drain(&mut wire).unwrap().is_empty());
+        assert_eq!(server.read(&mut wire).len(), MAX_PONGS, "and as many again once those are sent");
+    }
+    wire.start_off().unwrap();
+    wire.receive(&flood);
+    assert!(drain(&mut wire).unwrap().is_empty());
+    assert!(wire.held.len() <= MAX_PONGS);
+}
+
+#[test]
+fn bytes_leave_in_order_however_few_are_taken_at_a_time() {
+    let (mut wire, mut expected) = (Wire::new(AGENT).unwrap(), Vec::new());
+    wire.sent(wire.outbound().len());
+    let mut taken = Vec::new();
+    for size in (1..=50).chain(std::iter::repeat_n(7, 2000)) {
+        if expected.len() < 5000 {
+            let body = vec![u8::try_from(size).unwrap(); size];
+            wire.send(T::MESSAGE, &body).unwrap();
+            expected.extend(packet(T::MESSAGE, &body).unwrap());
+        }
+        let part = wire.outbound()[..size.min(wire.outbound().len())].to_vec();
+        wire.sent(part.len());
+        taken.extend(part);
+    }
+    assert!(taken == expected && wire.unsent_bytes() == 0 && wire.outbound.is_empty());
 }
 
 #[test]
