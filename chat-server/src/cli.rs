@@ -37,11 +37,15 @@ pub(crate) enum Command {
     Serve(SettingsArgs),
     /// Check the settings: list every mistake, or print all settings as a file
     CheckConfig(SettingsArgs),
-    /// Print the fingerprint of the server's identity, which is made if there is none yet
+    /// Print the fingerprint of the identity in --data, which is made if there is none yet
     Identity(SettingsArgs),
     /// Show how a running server is: who is there, since when, and where
     Status(StatusArgs),
     /// Take over the users of the original server from its users.pickle
+    ///
+    /// The file is a dictionary {name: {"password": text, "registration_dt": datetime}}, as the original writes it. It is
+    /// read without running any of it. Names that exist are kept, names that cannot be used are listed; the server must not
+    /// be running.
     ImportUsers(ImportArgs),
     /// Make classic keys: publickey.txt and privatekey.txt
     Keygen(KeygenArgs),

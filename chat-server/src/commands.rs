@@ -87,6 +87,14 @@ fn identity(settings: &Settings) -> anyhow::Result<Outcome> {
     // Read without the directory's lock, so that a running server is no obstacle.
     let identity = match existing_identity(&settings.data)? {
         Some(identity) => identity,
+        // Asked without --data for a server that has another one, a new identity would only mislead.
+        None if settings.data == Settings::default().data => {
+            let path = settings.data.display();
+            return Err(UsageError(format!(
+                "no server has run with {path}; name its data directory with --data"
+            ))
+            .into());
+        }
         None => {
             let identity = DataDirectory::open(&settings.data)?.identity()?;
             writeln!(io::stderr(), "made a new identity in {}", settings.data.display())?;

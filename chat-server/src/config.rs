@@ -154,7 +154,7 @@ impl Default for Limits {
             // A page of text under a classic key of 512-bit moduli, which makes 64 to 128 bytes of each byte;
             // and four of the largest SECURE packets, of 65540 bytes.
             max_packet_bytes: 256 * 1024,
-            max_connections: 20_000,
+            max_connections: 16_000,
             max_connections_per_address: 64,
             exempt: vec![IpNet::LOOPBACK_V4, IpNet::LOOPBACK_V6],
             handshake_timeout: Duration::from_secs(120),

@@ -88,7 +88,7 @@ impl DataError {
             }
             Self::Writable { path, .. } => Some(format!("chmod go-w {}", path.display())),
             Self::InUse { .. } => {
-                Some("stop that server first, or start this one with another --data DIR".to_owned())
+                Some("stop that server first, or name another directory with --data DIR".to_owned())
             }
             Self::File(error) => error.hint(),
             Self::ClassicKeys(error) => error.hint(),

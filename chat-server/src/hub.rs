@@ -339,7 +339,11 @@ impl Hub {
             .map(|(_, (key, _))| *key)
             .collect();
         for key in ours {
-            self.notice(key, NoticeCode::Restart, "The server is restarting; it will be back in a moment.");
+            self.notice(
+                key,
+                NoticeCode::Restart,
+                "The server is stopping. If it is being restarted, it will be back in a moment.",
+            );
         }
         self.flush();
     }

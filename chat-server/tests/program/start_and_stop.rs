@@ -70,7 +70,7 @@ fn a_second_server_is_told_what_is_in_its_way() {
         (
             1,
             "error: the data directory data is in use by another server\n\
-             hint: stop that server first, or start this one with another --data DIR\n"
+             hint: stop that server first, or name another directory with --data DIR\n"
         )
     );
     let port = server.address.port().to_string();
