@@ -42,7 +42,8 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
 fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Result<Outcome> {
     // First of all, while the process has opened nothing itself and has one thread.
     let handed_over = activation::take(environment)?;
-    logging::start(&settings.log)?;
+    // Dropped last: then all lines are out, and an error may be printed after them.
+    let _log = logging::start(&settings.log)?;
     descriptors::raise_limit(settings.limits.max_connections);
     let mut server = match handed_over {
         Some(listener) => {

@@ -6,6 +6,7 @@
 mod activation;
 mod command_line;
 mod kill_nine;
+mod log;
 mod notify;
 mod process;
 mod start_and_stop;
