@@ -35,6 +35,8 @@ pub struct Engine<'a> {
     pub report: &'a dyn Report,
     /// How long a server may take from its start until it is healthy.
     pub start_timeout: Duration,
+    /// How long a server has to stay healthy before it counts as such.
+    pub settling_time: Duration,
 }
 
 /// What became of the former release when a new one failed.

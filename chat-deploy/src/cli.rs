@@ -57,6 +57,9 @@ pub struct Global {
     /// One JSON object per line on standard output, for programs
     #[arg(long, global = true)]
     pub json: bool,
+    /// How many seconds a server has to stay healthy before it is kept; for tests, which would rather not wait.
+    #[arg(long, global = true, hide = true, env = "CHAT_DEPLOY_SETTLING_TIME", value_parser = clap::value_parser!(u64).range(..=600))]
+    pub settling_time: Option<u64>,
 }
 
 /// Where a server runs.
@@ -121,7 +124,8 @@ pub struct Deployment {
     /// How many releases to keep, 3 to 50 [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(3..=50))]
     pub keep_releases: Option<u64>,
-    /// How many seconds a server may take until it is healthy, 1 to 600 [default: 20]
+    /// How many seconds a server may take until it is healthy, 1 to 600 [default: 20]; it is kept once it has stayed so
+    /// for 3 seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub start_timeout: Option<u64>,
 }

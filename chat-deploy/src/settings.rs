@@ -22,6 +22,7 @@ pub const DEFAULT_FILE: &str = "chat-deploy.toml";
 
 const DEFAULT_KEPT_RELEASES: u64 = 5;
 const DEFAULT_START_TIMEOUT_SECONDS: u64 = 20;
+const DEFAULT_SETTLING_SECONDS: u64 = 3;
 
 /// Everything a command goes by.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub keep_releases: usize,
     /// How long a server may take until it is healthy.
     pub start_timeout: Duration,
+    /// How long it has to stay healthy before it is kept.
+    pub settling_time: Duration,
     /// Settings for the server itself.
     pub server: Table,
 }
@@ -108,6 +111,7 @@ impl Settings {
             binary,
             keep_releases: usize::try_from(keep_releases).unwrap_or(usize::MAX),
             start_timeout: Duration::from_secs(timeout),
+            settling_time: Duration::from_secs(global.settling_time.unwrap_or(DEFAULT_SETTLING_SECONDS)),
             server: file.server,
         }
     }

@@ -113,6 +113,7 @@ impl<'a> Session<'a> {
             interrupt: &self.context.interrupt,
             report: self.context.ui,
             start_timeout: self.context.settings.start_timeout,
+            settling_time: self.context.settings.settling_time,
         };
         Ok(apply(&engine, plan)?)
     }

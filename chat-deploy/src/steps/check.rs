@@ -1,5 +1,5 @@
 //! Waits until the server is healthy: it runs, it is the program we mean, and it speaks the protocol with the identity
-//! the host says it has.
+//! the host says it has. And it stays so for a while: some servers answer once and die of what they find out next.
 
 use std::time::Duration;
 
@@ -9,11 +9,14 @@ use crate::apply::Engine;
 use crate::health::{Health, Unwell};
 use crate::host::{HostError, Process, Server};
 use crate::release::Digest;
+use crate::report::Event;
 
 /// How long one request may take while waiting.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long to wait between two requests.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait between two requests to a server that answers already.
+const SETTLING_PAUSE: Duration = Duration::from_millis(250);
 
 /// What is wrong with a server.
 #[derive(Debug, thiserror::Error)]
@@ -53,34 +56,60 @@ pub enum Sick {
     Interrupted,
 }
 
-/// Waits until the server at `address` is healthy and runs the program with this digest.
+/// Waits until the server at `address` is healthy, runs the program with this digest, and has answered all requests of
+/// the engine's `settling_time` as one and the same process.
 ///
 /// # Errors
 ///
-/// [`Sick`], after the engine's `start_timeout` at the latest.
+/// [`Sick`], after the engine's `start_timeout` and `settling_time` at the latest.
 pub fn wait_until_healthy(
     engine: &Engine<'_>,
     address: &ServerAddress,
     digest: &Digest,
 ) -> Result<Health, Sick> {
     let deadline = engine.clock.now() + engine.start_timeout;
+    let mut settling: Option<(u32, Duration)> = None;
     loop {
         let process = running(engine)?;
         let expected = engine.host.identity().map_err(Sick::Host)?;
         match engine.health.check(address, expected, ANSWER_WITHIN) {
-            Ok(health) => return settle(engine, &process, &health, digest).map(|()| health),
+            Ok(health) => {
+                let since = match settling {
+                    Some((pid, since)) if pid == process.pid => since,
+                    Some(_) => return Err(Sick::Died { how: None }),
+                    None => {
+                        prove(engine, &process, &health, digest)?;
+                        engine.clock.now()
+                    }
+                };
+                if engine.clock.now().saturating_sub(since) >= engine.settling_time {
+                    return Ok(health);
+                }
+                if engine.interrupt.is_set() {
+                    return Err(Sick::Interrupted);
+                }
+                if settling.replace((process.pid, since)).is_none() {
+                    let note = format!("{address} answers; watched for {} s", engine.settling_time.as_secs());
+                    engine.report.event(&Event::Progress { units: None, note: &note });
+                }
+                engine.clock.sleep(SETTLING_PAUSE);
+            }
             Err(unwell) if !unwell.is_transient => return Err(Sick::Unwell(unwell)),
             Err(source) if engine.clock.now() >= deadline => {
                 return Err(Sick::Silent { within: engine.start_timeout, source });
             }
             Err(_) if engine.interrupt.is_set() => return Err(Sick::Interrupted),
-            Err(_) => engine.clock.sleep(PAUSE),
+            Err(_) => {
+                // It has to answer without a gap.
+                settling = None;
+                engine.clock.sleep(PAUSE);
+            }
         }
     }
 }
 
 /// Makes sure that who answered is who the host says, runs the right program, and goes on running.
-fn settle(engine: &Engine<'_>, process: &Process, health: &Health, digest: &Digest) -> Result<(), Sick> {
+fn prove(engine: &Engine<'_>, process: &Process, health: &Health, digest: &Digest) -> Result<(), Sick> {
     // Asked again, because a new server makes its identity only after it was started.
     if engine.host.identity().map_err(Sick::Host)? != Some(health.identity) {
         return Err(Sick::OtherServer);

@@ -45,6 +45,7 @@ fn engine(world: &World) -> Engine<'_> {
         interrupt: &world.interrupt,
         report: world,
         start_timeout: Duration::from_secs(20),
+        settling_time: Duration::from_secs(3),
     }
 }
 
@@ -189,7 +190,7 @@ fn down_again_goes_on_from_any_fault() {
 
 #[test]
 fn a_bad_release_gives_way_to_the_former_by_itself() {
-    for bad in ["crash", "silent"] {
+    for bad in ["crash", "silent", "brief"] {
         let world = World::new();
         up(&world, "1", 1).unwrap().unwrap();
         let before = world.disk.borrow().clone();
@@ -320,7 +321,7 @@ enum Deed {
 }
 
 fn deed() -> impl Strategy<Value = (Deed, Option<(usize, Fault)>)> {
-    let version = prop::sample::select(vec!["1", "2", "3", "4", "crash", "silent"]);
+    let version = prop::sample::select(vec!["1", "2", "3", "4", "crash", "silent", "brief"]);
     let deed = prop_oneof![
         6 => (version, 1_u16..3).prop_map(|(version, port)| Deed::Up(version, port)),
         1 => Just(Deed::Down),

@@ -84,7 +84,8 @@ impl Home {
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path())
-            .env("PATH", "/usr/bin:/bin");
+            .env("PATH", "/usr/bin:/bin")
+            .env("CHAT_DEPLOY_SETTLING_TIME", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

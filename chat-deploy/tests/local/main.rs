@@ -118,6 +118,28 @@ fn a_release_that_crashes_gives_way_to_the_former() {
 }
 
 #[test]
+fn a_release_that_serves_only_briefly_gives_way_to_the_former() {
+    let (home, port) = (Home::new(), free_port());
+    home.up(&home.server("good"), port).expect(0);
+    let before = home.status();
+    let brief = home.server("brief");
+    let arguments = ["--yes", "--settling-time", "2", "--binary", brief.to_str().unwrap()];
+    let start = Instant::now();
+    home.of_server("up", &arguments).expect(1).says("exit status: 4").says("rolled back:");
+    // The former has to settle as well.
+    assert!(start.elapsed() >= Duration::from_millis(2_400));
+    let after = home.status();
+    assert_eq!((&after["server"], &after["release"]), (&"healthy".into(), &before["release"]));
+    let start = Instant::now();
+    let arguments = ["--yes", "--settling-time", "60", "--binary"];
+    let good = home.server("good");
+    home.of_server("up", &[&arguments[..], &[good.to_str().unwrap()]].concat())
+        .expect(0)
+        .says("nothing to do");
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_release_that_answers_nothing_gives_way_to_the_former() {
     let (home, port) = (Home::new(), free_port());
     home.up(&home.server("good"), port).expect(0);

@@ -1,7 +1,7 @@
 //! The server that the tests deploy: the real one's library behind the command line that `chat-deploy` uses.
 //!
 //! How it behaves is written behind its last byte, so that every way to behave is a release of its own:
-//! `stand-in: crash` ends at once, `stand-in: silent` listens and answers nothing, `stand-in: stubborn` ignores SIGTERM.
+//! `stand-in: crash` ends at once, `stand-in: brief` serves for half a second, `stand-in: silent` listens and answers nothing, `stand-in: stubborn` ignores SIGTERM.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use chat_server::config::Layers;
 use chat_server::{Clock, Server, Settings};
@@ -49,6 +50,10 @@ fn serve(settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
             loop {
                 std::thread::park();
             }
+        }
+        "brief" => {
+            run(settings, async { tokio::time::sleep(Duration::from_millis(500)).await })?;
+            Ok(ExitCode::from(4))
         }
         "stubborn" => {
             signal_hook::flag::register(SIGTERM, Arc::new(AtomicBool::new(false)))?;
