@@ -35,6 +35,8 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(2);
 /// A program in a pipe gives up after so many attempts to reconnect in a row, some four minutes.
 const MAX_ATTEMPTS_IN_PIPE: u32 = 12;
+/// A connection that lasted this long was a success; after shorter ones the waits before the next go on growing.
+const STEADY: Duration = Duration::from_secs(30);
 
 /// How the client is used.
 #[derive(Clone, Debug)]
@@ -226,6 +228,8 @@ pub struct App {
     failed: bool,
     /// Ctrl-C was pressed, and nothing was typed since.
     interrupted: bool,
+    /// A line, or the end of the lines, that a pipe had read when the connection was lost.
+    held: Option<Event>,
     effects: Vec<Effect>,
 }
 
@@ -241,12 +245,34 @@ impl App {
             backoff: Backoff::new(seed),
             failed: false,
             interrupted: false,
+            held: None,
             effects: Vec::new(),
         }
     }
 
     /// Takes an event and returns what is to be done, in order.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+        if self.comes_too_early(&event) {
+            self.held = Some(event);
+        } else {
+            self.react(now, event);
+        }
+        if self.wants_line()
+            && let Some(held) = self.held.take()
+        {
+            self.react(now, held);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Tells whether a program said something while its connection is being restored: it cannot be told to say it again.
+    fn comes_too_early(&self, event: &Event) -> bool {
+        !self.config.interactive
+            && matches!(event, Event::Line(_) | Event::EndOfInput)
+            && matches!(self.phase, Phase::Opening(Some(_)) | Phase::Waiting { .. })
+    }
+
+    fn react(&mut self, now: Instant, event: Event) {
         match event {
             Event::Start { connect: true } => self.open(self.config.encryption, None),
             Event::Start { connect: false } => self.welcome(),
@@ -263,7 +289,6 @@ impl App {
             Event::Lost(error) => self.lost(now, &error),
             Event::Deadline => self.deadline_passed(now),
         }
-        std::mem::take(&mut self.effects)
     }
 
     /// Tells whether the next line may be read: never while a question is open or the connection is being made, and in a

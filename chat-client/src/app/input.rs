@@ -127,6 +127,8 @@ impl App {
         match &mut self.phase {
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => self.emit(Effect::Quit(exit)),
             Phase::Open(_) => self.start_leaving(now, Some(exit)),
+            // Whoever wants to stop does not want to wait for the end of the input as well.
+            Phase::Leaving { then: Some(Exit::Interrupted), .. } => {}
             Phase::Leaving { then, .. } => *then = Some(exit),
         }
     }
@@ -154,14 +156,19 @@ impl App {
                 self.phase = Phase::Idle;
                 self.note("stopped connecting");
             }
+            Phase::Leaving { then: Some(Exit::Interrupted), .. } => self.stop(now),
             _ if self.config.interactive && !again => self.note("Ctrl-C again leaves, and so does /exit"),
             Phase::Leaving { .. } => self.emit(Effect::Quit(Exit::Interrupted)),
             _ => self.stop(now),
         }
     }
 
-    /// Leaves without much waiting.
+    /// Leaves without much waiting; asked a second time, at once.
     pub(super) fn stop(&mut self, now: Instant) {
+        if let Phase::Leaving { then: Some(Exit::Interrupted), .. } = &self.phase {
+            self.emit(Effect::Quit(Exit::Interrupted));
+            return;
+        }
         self.leave(now, Exit::Interrupted);
         if let Phase::Leaving { by, .. } = &mut self.phase {
             *by = now + INTERRUPTED_PATIENCE;

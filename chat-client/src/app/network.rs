@@ -9,14 +9,15 @@ use chat_core::text;
 use super::requests::{Request, Settled};
 use super::session::{Resume, Session};
 use super::{
-    AccountRequest, App, Asked, Effect, Exit, MAX_ATTEMPTS_IN_PIPE, Phase, Show, error_chain, words,
+    AccountRequest, App, Asked, Effect, Exit, LEAVE_PATIENCE, MAX_ATTEMPTS_IN_PIPE, Phase, STEADY, Show,
+    error_chain, words,
 };
 use crate::link::{Encryption, Incoming, LinkError, Peer, Protection};
 use crate::replies::Reply;
 
 impl App {
     pub(super) fn opened(&mut self, now: Instant, peer: Peer, protection: Protection, greeting: String) {
-        let session = Session::new(peer, protection, &greeting);
+        let session = Session::new(now, peer, protection, &greeting);
         self.note(format!(
             "connected to {}, {}; {}",
             self.address,
@@ -27,7 +28,6 @@ impl App {
             Phase::Opening(resume) => resume,
             _ => None,
         };
-        self.backoff.reset();
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
         if let Some(resume) = resume {
             self.resume(now, resume);
@@ -74,6 +74,9 @@ impl App {
                 self.left(then);
             }
             Phase::Open(mut session) => {
+                if now.saturating_duration_since(session.since) >= STEADY {
+                    self.backoff.reset();
+                }
                 let mut unanswered = session.requests.give_up();
                 if error.is_transient() && self.config.reconnect {
                     let resume = session.to_resume(&unanswered);
@@ -191,12 +194,16 @@ impl App {
             Some(Reply::LoggedOut(user)) if session.me.is(user) => session.me.login = None,
             _ => {}
         }
+        let still_answering = answered.is_some();
         if let (Some(Reply::LoggedIn { .. }), Some(Request::Login(login))) = (reply, answered) {
             session.me.login = Some(login);
         }
-        if let Phase::Leaving { by, .. } = &mut self.phase {
-            // Answers still come: the server is only busy.
-            *by = (*by).max(now + super::LEAVE_PATIENCE / 2);
+        if let Phase::Leaving { by, then, .. } = &mut self.phase
+            && still_answering
+            && *then != Some(Exit::Interrupted)
+        {
+            // The server is only busy.
+            *by = (*by).max(now + LEAVE_PATIENCE / 2);
         }
         self.report_unanswered(&unanswered);
         matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)))

@@ -1,6 +1,6 @@
 //! What the client knows while it is connected: who it is there, who is in the room, what is unanswered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
@@ -54,6 +54,8 @@ impl Me {
 /// One connection, from its greeting to its end.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// When the connection was there.
+    pub(super) since: Instant,
     pub(super) peer: Peer,
     pub(super) protection: Protection,
     /// A switch of encryption is under way.
@@ -66,12 +68,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(peer: Peer, protection: Protection, greeting: &str) -> Self {
+    pub(super) fn new(since: Instant, peer: Peer, protection: Protection, greeting: &str) -> Self {
         let patience = match peer {
             Peer::Ours(_) => PATIENCE_OURS,
             Peer::Original => PATIENCE_ORIGINAL,
         };
         Self {
+            since,
             peer,
             protection,
             switching: false,

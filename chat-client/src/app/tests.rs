@@ -270,6 +270,38 @@ fn control_c_cancels_then_leaves() {
 }
 
 #[test]
+fn only_answers_make_leaving_take_longer_and_nothing_makes_an_interrupt() {
+    let message = "Client-2: still here\n";
+    let mut world = World::pipe().connected();
+    world.line("/date");
+    world.line("/exit");
+    world.later(29);
+    world.packet(PacketType::DATE, "Server: The date is Sunday, October 12, 2025\n");
+    assert!(world.later(14).is_empty());
+    world.packet(PacketType::MESSAGE, message);
+    assert_eq!(world.later(1).last().unwrap(), "quit Failed");
+
+    let mut world = World::pipe().connected();
+    world.line("/date");
+    world.event(Event::Interrupt);
+    assert!(world.later(1).is_empty());
+    world.packet(PacketType::DATE, "Server: The date is Sunday, October 12, 2025\n");
+    world.event(Event::EndOfInput);
+    assert_eq!(world.later(1), ["close", "quit Interrupted"]);
+}
+
+#[test]
+fn asked_twice_to_stop_it_stops_at_once() {
+    let stops: [fn() -> Event; 2] = [|| Event::Terminate, || Event::Interrupt];
+    for again in stops {
+        for mut world in [World::person().connected(), World::pipe().connected()] {
+            assert_eq!(world.event(Event::Terminate), ["send DISCONNECT"]);
+            assert_eq!(world.event(again()), ["quit Interrupted"]);
+        }
+    }
+}
+
+#[test]
 fn a_person_without_a_server_is_told_what_to_type() {
     let mut world = World::person();
     assert_eq!(world.event(Event::Start { connect: false }).len(), 2);

@@ -112,6 +112,76 @@ fn a_pipe_ends_with_its_connection_unless_told_to_reconnect() {
 }
 
 #[test]
+fn a_server_that_greets_and_closes_is_tried_ever_more_rarely() {
+    let lose_after = |world: &mut World, seconds| {
+        world.opened(ours(), noise());
+        world.now += Duration::from_secs(seconds);
+        world.event(Event::Lost(reset()))
+    };
+    let mut world = World::new(|config| config.reconnect = true).connected();
+    let mut losses = 0;
+    while !lose_after(&mut world, 1).iter().any(|effect| effect.starts_with("quit")) {
+        losses += 1;
+        world.later(60);
+    }
+    assert_eq!(losses, MAX_ATTEMPTS_IN_PIPE);
+
+    let mut world = World::new(|config| config.reconnect = true).connected();
+    for _ in 0..=2 * MAX_ATTEMPTS_IN_PIPE {
+        let lost = lose_after(&mut world, 30);
+        assert!(lost.last().unwrap().contains("reconnecting in 0."), "{lost:?}");
+        world.later(60);
+    }
+}
+
+#[test]
+fn what_a_pipe_had_read_when_the_connection_was_lost_is_sent_on_the_next_one() {
+    let mut world = World::new(|config| config.reconnect = true).connected();
+    world.event(Event::Lost(reset()));
+    assert!(world.line("hello").is_empty());
+    assert_eq!(world.later(1), ["open home:1 Noise"]);
+    assert_eq!(world.opened(ours(), noise())[2..], ["send MESSAGE hello"]);
+    world.packet(PacketType::MESSAGE, "Client-1: hello\n");
+
+    world.event(Event::Lost(reset()));
+    assert!(world.event(Event::EndOfInput).is_empty());
+    world.later(2);
+    assert_eq!(world.opened(ours(), noise())[2..], ["send DISCONNECT"]);
+    assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Done"]);
+
+    // One request at a time: what is restored comes first.
+    let mut world = World::new(|config| (config.reconnect, config.encryption) = (true, Encryption::Off))
+        .connected_plain(Peer::Original);
+    world.line("/join");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    world.event(Event::Lost(reset()));
+    world.line("hello");
+    world.later(1);
+    assert_eq!(world.opened(Peer::Original, Protection::Plain)[2..], ["send JOIN"]);
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    assert_eq!(world.packet(PacketType::USERLIST, "Client-1"), ["users Client-1", "send MESSAGE hello"]);
+}
+
+#[test]
+fn a_pipe_that_ends_while_a_login_is_unanswered_tells_what_became_of_it() {
+    let lost = || {
+        let mut world = World::new(|config| config.reconnect = true).connected();
+        world.line("/login alice x");
+        world.event(Event::Lost(reset()));
+        assert!(world.event(Event::EndOfInput).is_empty());
+        world.later(1);
+        world
+    };
+    let mut world = lost();
+    assert_eq!(world.opened(ours(), noise())[2..], ["send LOGIN alice:x", "send DISCONNECT"]);
+    world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+    assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Failed"]);
+
+    let mut world = lost();
+    assert_eq!(world.event(Event::OpenFailed(changed())).last().unwrap(), "quit Failed");
+}
+
+#[test]
 fn a_server_that_closes_after_goodbye_was_asked_for_is_no_loss() {
     let mut world = World::pipe().connected();
     world.line("/exit");
