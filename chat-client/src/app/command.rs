@@ -193,16 +193,19 @@ const TABLE: [Row; 14] = [
 const ELSEWHERE: [(&str, &str); 4] =
     [("/quit", "/exit"), ("/names", "/users"), ("/who", "/users"), ("/part", "/leave")];
 
-/// Reads a line, without its line end. `//` at the start sends a message that begins with a slash.
+/// Reads a line, without its line end. White space before a slash changes nothing: a command with a password must not
+/// become a message by a slip of the thumb. `//` sends a message that begins with a slash.
 ///
 /// # Errors
 ///
 /// [`CommandError`].
 pub fn read(line: &str) -> Result<Line, CommandError> {
-    if let Some(rest) = line.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
-        return Ok(Line::Message(rest.to_owned()));
+    let typed = line.trim_start();
+    let indent = line.strip_suffix(typed).unwrap_or_default();
+    if let Some(rest) = typed.strip_prefix("//") {
+        return Ok(Line::Message(format!("{indent}/{rest}")));
     }
-    if !line.starts_with('/') {
+    if !typed.starts_with('/') {
         return Ok(Line::Message(line.to_owned()));
     }
     if line.contains('\n') {
@@ -249,6 +252,14 @@ pub fn password_start(line: &str) -> Option<usize> {
     let (_, password) = split_word(rest);
     // Slices of one line: the end is where the password ends, whatever white space stands before it.
     (!password.is_empty()).then_some(line.len() - password.len())
+}
+
+/// Tells whether a line may be remembered: not with a password in it, nor after a slash without its command, as that may
+/// be any typing error for `/login`.
+#[must_use]
+pub fn is_memorable(line: &str) -> bool {
+    let is_no_command = |error| matches!(error, CommandError::Unknown { .. } | CommandError::SeveralLines);
+    password_start(line).is_none() && !read(line).is_err_and(is_no_command)
 }
 
 impl Row {
@@ -380,8 +391,11 @@ mod tests {
         for (line, expected) in [
             ("hello", "message \"hello\""),
             ("", "message \"\""),
-            (" /join", "message \" /join\""),
+            (" /join", "Join"),
+            ("\t /login alice s3cr:et", "alice / Some(\"s3cr:et\")"),
             ("//join us", "message \"/join us\""),
+            ("  //join us", "message \"  /join us\""),
+            ("  and /join", "message \"  and /join\""),
             ("///", "message \"//\""),
             ("/join", "Join"),
             ("/join\t", "Join"),
@@ -457,6 +471,23 @@ mod tests {
     }
 
     #[test]
+    fn what_may_hold_a_password_is_not_remembered() {
+        for (line, expected) in [
+            ("hello", true),
+            ("//usr/bin", true),
+            ("/login alice", true),
+            ("/connect host port", true),
+            ("/login alice secret", false),
+            (" /login alice secret", false),
+            ("/log alice secret", false),
+            ("/loginalice secret", false),
+            ("/log alice\nsecret", false),
+        ] {
+            assert_eq!(is_memorable(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
     fn help_is_the_table() {
         insta::assert_snapshot!(help(None).unwrap());
         assert_eq!(help(Some("join")), help(Some("/join")));
@@ -465,12 +496,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_with_a_slash_is_a_command_or_refused(line in "/[^/].*") {
+        fn a_line_with_a_slash_is_a_command_or_refused(line in "\\s*/[^/].*") {
             prop_assert!(!matches!(read(&line), Ok(Line::Message(_))));
         }
 
         #[test]
-        fn every_other_line_is_sent_as_it_is(line in "([^/].*)?") {
+        fn every_other_line_is_sent_as_it_is(line in "\\s*([^/\\s].*)?") {
             prop_assert!(matches!(read(&line), Ok(Line::Message(text)) if text == line));
         }
 

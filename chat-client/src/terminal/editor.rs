@@ -1,6 +1,7 @@
 //! The line editor: rustyline on a thread of its own.
 //!
-//! Lines with a password are shown masked from the first letter of the password on, and never enter the history.
+//! Lines with a password are shown masked from the first letter of the password on, and never enter the history; nor does
+//! what may be a mistyped one.
 
 use std::borrow::Cow;
 use std::fs::OpenOptions;
@@ -107,7 +108,7 @@ impl Reader {
     }
 
     fn remember(&mut self, line: &str) {
-        if line.trim().is_empty() || command::password_start(line).is_some() {
+        if line.trim().is_empty() || !command::is_memorable(line) {
             return;
         }
         let added = self.editor.add_history_entry(line);
@@ -180,6 +181,21 @@ mod tests {
         check(false, "/login alice", "/login alice");
         check(false, "hello alice s3cret", "hello alice s3cret");
         check(true, "pässword", "********");
+    }
+
+    #[test]
+    fn what_may_hold_a_password_does_not_reach_the_history_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history");
+        prepare(&path).unwrap();
+        let mut editor = Editor::with_config(Config::default()).unwrap();
+        editor.set_helper(Some(Assistant::default()));
+        let mut reader = Reader { editor, history: Some(path.clone()) };
+        for line in ["hello", "/login alice s3cret", " /login alice s3cret", "/log alice s3cret", "/join"] {
+            reader.remember(line);
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.ends_with("hello\n/join\n") && !text.contains("s3cret"), "{text}");
     }
 
     #[test]
