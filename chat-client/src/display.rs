@@ -9,7 +9,7 @@ use crate::app::Show;
 
 /// More names than this are counted instead of listed, unless the person asked.
 const NAMES_AT_ONCE: usize = 30;
-/// Sets the further lines of a message off, so that none of them looks like somebody else's message.
+/// Sets the further lines of a text off, so that none of them looks like another text.
 const CONTINUATION: &str = "    ";
 /// Stands where a character was that must not be shown.
 const REPLACEMENT: char = '\u{fffd}';
@@ -20,7 +20,8 @@ pub enum Medium {
     /// A terminal obeys control characters, and a person is deceived by invisible ones and changed directions of writing.
     Terminal,
     /// A file or another program gets the text as it is, but for control characters: sooner or later somebody looks at it
-    /// with `cat`. Invisible and direction-changing characters are part of a text and stay.
+    /// with `cat`; and for what some programs take for the end of a line. Invisible and direction-changing characters are
+    /// part of a text and stay.
     Pipe,
 }
 
@@ -37,15 +38,19 @@ pub enum Stream {
 #[must_use]
 pub fn render(show: &Show, medium: Medium) -> (Stream, String) {
     let (stream, text) = match show {
-        Show::Text { kind: PacketType::MESSAGE, text } => {
+        // These have several lines by nature.
+        Show::Text { kind: PacketType::WHOAMI, text } | Show::Help(text) => (Stream::Data, text.clone()),
+        // An original server lets names have line feeds, so the texts that tell of their owners may, too.
+        Show::Text { text, .. } => {
             (Stream::Data, text.trim_end_matches('\n').replace('\n', &format!("\n{CONTINUATION}")))
         }
-        Show::Text { text, .. } | Show::Help(text) => (Stream::Data, text.clone()),
-        Show::Users { names, asked: true } => (Stream::Data, list(names, usize::MAX)),
-        Show::Users { names, asked: false } => (Stream::Remark, format!("* {}", list(names, NAMES_AT_ONCE))),
-        Show::Note(text) => (Stream::Remark, format!("* {text}")),
-        Show::Error(text) => (Stream::Remark, format!("error: {text}")),
-        Show::Hint(text) => (Stream::Remark, format!("hint: {text}")),
+        Show::Users { names, asked: true } => (Stream::Data, one_line(&list(names, usize::MAX))),
+        Show::Users { names, asked: false } => {
+            (Stream::Remark, one_line(&format!("* {}", list(names, NAMES_AT_ONCE))))
+        }
+        Show::Note(text) => (Stream::Remark, one_line(&format!("* {text}"))),
+        Show::Error(text) => (Stream::Remark, one_line(&format!("error: {text}"))),
+        Show::Hint(text) => (Stream::Remark, one_line(&format!("hint: {text}"))),
     };
     let mut text = sanitise(&text, medium);
     if !text.ends_with('\n') {
@@ -62,9 +67,13 @@ pub fn sanitise(text: &str, medium: Medium) -> String {
         // The joiners are invisible, but emoji and several scripts are written with them.
         ('\u{200c}' | '\u{200d}', _) => false,
         (c, Medium::Terminal) => names::is_unprintable(c),
-        (c, Medium::Pipe) => c.is_control(),
+        (c, Medium::Pipe) => c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'),
     };
     text.chars().map(|c| if harmful(c) { REPLACEMENT } else { c }).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', REPLACEMENT.encode_utf8(&mut [0; 4]))
 }
 
 fn list(names: &[String], at_most: usize) -> String {
@@ -121,6 +130,33 @@ mod tests {
         let forged = message("mallory: hi\nalice: I agree\nServer: alice logged out\n");
         let (_, text) = render(&forged, Medium::Pipe);
         assert_eq!(text, "mallory: hi\n    alice: I agree\n    Server: alice logged out\n");
+    }
+
+    #[test]
+    fn no_name_can_forge_a_line() {
+        let left = |kind| Show::Text { kind, text: "Server: x\nalice: hi left the chat room\n".into() };
+        for kind in [PacketType::JOIN, PacketType::LEAVE, PacketType::LOGIN, PacketType::CONNECT] {
+            let (_, text) = render(&left(kind), Medium::Pipe);
+            assert_eq!(text, "Server: x\n    alice: hi left the chat room\n");
+        }
+        let names = vec!["x\nalice: hi".to_owned()];
+        let forged = "x\nalice: hi".to_owned();
+        for show in [
+            Show::Users { names: names.clone(), asked: true },
+            Show::Users { names, asked: false },
+            Show::Note(forged.clone()),
+            Show::Error(forged.clone()),
+            Show::Hint(forged),
+        ] {
+            for medium in [Medium::Terminal, Medium::Pipe] {
+                let (_, text) = render(&show, medium);
+                assert!(text.ends_with("x\u{fffd}alice: hi\n"), "{text}");
+            }
+        }
+        for medium in [Medium::Terminal, Medium::Pipe] {
+            let (_, text) = render(&message("bob: a\u{2028}alice: b\u{2029}"), medium);
+            assert_eq!(text, "bob: a\u{fffd}alice: b\u{fffd}\n");
+        }
     }
 
     #[test]
