@@ -173,14 +173,26 @@ impl Pins {
 
     /// Changes the file under its lock; `change` says whether there is anything to write.
     fn update<T>(&self, change: impl FnOnce(&mut KnownServers) -> (T, bool)) -> Result<T, PinsError> {
-        let _lock = self.lock()?;
-        let mut known = self.read()?;
+        let unwritable = |source| PinsError::Write { path: self.path.clone(), source };
+        let file = self.resolve().map_err(unwritable)?;
+        let _lock = file.lock()?;
+        let mut known = file.read()?;
         let (result, changed) = change(&mut known);
         if changed {
-            self.replace(&known.to_string())
-                .map_err(|source| PinsError::Write { path: self.path.clone(), source })?;
+            file.replace(&known.to_string()).map_err(unwritable)?;
         }
         Ok(result)
+    }
+
+    /// Follows symbolic links to the file itself: people keep such files elsewhere, and the link is not to be replaced.
+    fn resolve(&self) -> io::Result<Self> {
+        match fs::canonicalize(&self.path) {
+            Ok(path) => Ok(Self { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.path.is_symlink() => {
+                Ok(self.clone())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the lock, which ends when the file is closed. It is a file of its own because the pins are replaced by
@@ -286,6 +298,18 @@ mod tests {
             assert!(pins.pin(&home, fingerprint(1)).is_err());
             assert_eq!(fs::read(pins.path()).unwrap(), damaged);
         }
+    }
+
+    #[test]
+    fn a_link_to_the_file_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("dotfiles"), Pins::at(directory.path().join("link")));
+        std::os::unix::fs::symlink(&file, link.path()).unwrap();
+        assert!(link.pin(&ServerAddress::new("a", 1), fingerprint(1)).is_err(), "it leads nowhere");
+        fs::write(&file, "").unwrap();
+        link.pin(&ServerAddress::new("a", 1), fingerprint(1)).unwrap();
+        assert!(link.path().is_symlink());
+        assert_eq!(Pins::at(&file).read().unwrap().pins().count(), 1);
     }
 
     #[test]
