@@ -158,6 +158,7 @@ mod tests {
             config: Some(config(12345)),
             unconfirmed: None,
             identity: Some(identity),
+            identity_problem: None,
             has_data: true,
             has_files: true,
         };

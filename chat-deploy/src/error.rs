@@ -82,6 +82,9 @@ pub enum Error {
     /// The surroundings cannot be read, or signals not be heard.
     #[error("the program could not be set up")]
     Setup(#[source] io::Error),
+    /// The person could not see the plan that waits for a yes.
+    #[error("the plan could not be shown, and nothing was changed")]
+    NotShown(#[source] io::Error),
     /// Nobody reads what we write.
     #[error("the output could not be written")]
     Output(#[source] io::Error),
@@ -152,7 +155,7 @@ impl Error {
             }
             Self::UnknownInstance(_) => "`chat-deploy status` lists what there is".to_owned(),
             Self::NoProvider { .. } => "add --provider local to deploy to this machine".to_owned(),
-            Self::NobodyToAsk => "add --yes to go ahead without a question".to_owned(),
+            Self::NobodyToAsk | Self::NotShown(_) => "add --yes to go ahead without a question".to_owned(),
             Self::Cancelled => return Vec::new(),
             Self::Build(error) => build_hint(error),
             Self::Host(error) | Self::Observe(ObserveError::Host(error)) => {

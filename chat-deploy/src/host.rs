@@ -36,6 +36,8 @@ pub struct HostState {
     pub unconfirmed: Option<Unconfirmed>,
     /// The server's identity, once it has one.
     pub identity: Option<Fingerprint>,
+    /// Why the identity cannot be read, if there is one and it cannot.
+    pub identity_problem: Option<String>,
     /// Whether there is data to lose: accounts, identity, keys.
     pub has_data: bool,
     /// Whether there are any files at all, be it the remains of a removal that was cut off.

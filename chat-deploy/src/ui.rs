@@ -91,13 +91,13 @@ impl Ui {
     ///
     /// # Errors
     ///
-    /// [`Error::Output`].
+    /// [`Error::NotShown`].
     pub fn show_plan(&self, heading: &str, plan: &Plan) -> Result<(), Error> {
         match &self.form {
             Form::Json(json) => json.plan(plan),
             _ => write!(io::stderr(), "{heading}\n\n{}\n\n", self.err_style.plan(plan)),
         }
-        .map_err(Error::Output)
+        .map_err(Error::NotShown)
     }
 
     /// Prints a plan that was asked for.

@@ -6,6 +6,7 @@ use super::session::Session;
 use super::{Context, Outcome, status};
 use crate::cli::Provider;
 use crate::error::Error;
+use crate::instance::InstanceName;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     if let Some(provider @ (Provider::Ec2 | Provider::Ssh)) = context.settings.provider {
@@ -17,27 +18,53 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
         context.ui.print("no instances on this machine", &())?;
     }
     for (index, name) in names.into_iter().enumerate() {
-        let session = Session::of_local(context, name)?;
-        let observed = session.observe()?;
-        let address = observed.address.as_ref().map(ToString::to_string).unwrap_or_default();
-        let release = observed.host.current.as_ref().map(ToString::to_string).unwrap_or_default();
-        let server = status::server(context, &observed);
+        let Row { instance, address, release, word, text } = look(context, name)?;
         if index == 0 && !context.ui.is_json() {
-            context.ui.print(&row("INSTANCE", "PROVIDER", "ADDRESS", "RELEASE", "SERVER"), &())?;
+            context.ui.print(&line("INSTANCE", "PROVIDER", "ADDRESS", "RELEASE", "SERVER"), &())?;
         }
-        let text = row(session.instance().as_str(), "local", &address, &release, &server.text);
         let value = json!({
-            "instance": session.instance().as_str(),
+            "instance": instance,
             "provider": "local",
             "address": address,
             "release": release,
-            "server": server.word,
+            "server": word,
         });
-        context.ui.print(&text, &value)?;
+        context.ui.print(&line(&instance, "local", &address, &release, &text), &value)?;
     }
     Ok(Outcome::Done)
 }
 
-fn row(instance: &str, provider: &str, address: &str, release: &str, server: &str) -> String {
+/// What is known of one instance.
+#[derive(Default)]
+struct Row {
+    instance: String,
+    address: String,
+    release: String,
+    word: &'static str,
+    text: String,
+}
+
+/// Looks at one instance. One that cannot be looked at must not hide the others.
+fn look(context: &Context<'_>, name: InstanceName) -> Result<Row, Error> {
+    let instance = name.to_string();
+    let session = Session::of_local(context, name)?;
+    let observed = match session.observe() {
+        Ok(observed) => observed,
+        Err(error) => return Ok(Row { instance, word: "unknown", text: error.message(), ..Row::default() }),
+    };
+    let mut server = status::server(context, &observed);
+    if let Some(problem) = &observed.host.identity_problem {
+        server.text.push_str(&format!("; {problem}"));
+    }
+    Ok(Row {
+        instance,
+        address: observed.address.as_ref().map(ToString::to_string).unwrap_or_default(),
+        release: observed.host.current.as_ref().map(ToString::to_string).unwrap_or_default(),
+        word: server.word,
+        text: server.text,
+    })
+}
+
+fn line(instance: &str, provider: &str, address: &str, release: &str, server: &str) -> String {
     format!("{instance:<20}  {provider:<8}  {address:<21}  {release:<24}  {server}")
 }

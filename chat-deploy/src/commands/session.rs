@@ -71,12 +71,14 @@ impl<'a> Session<'a> {
 
     /// Plans how to get there, and makes sure beforehand that nothing stands in the way.
     pub(super) fn plan(&self, desired: &Desired, observed: &Observed) -> Result<Plan, Error> {
-        self.check_port(desired.config.listen.port(), &observed.host)?;
+        self.check_obstacles(desired.config.listen.port(), &observed.host)?;
         Ok(diff(desired, &self.host.reach(&desired.config), observed))
     }
 
-    /// Checks that the port is free, unless our own server has it.
-    pub(super) fn check_port(&self, port: u16, state: &HostState) -> Result<(), Error> {
+    /// Checks that the server's identity can be read, if it has one, and that the port is free, unless our own server
+    /// has it.
+    pub(super) fn check_obstacles(&self, port: u16, state: &HostState) -> Result<(), Error> {
+        self.host.identity()?;
         let listen = self.host.listen(port);
         let own = state.config.as_ref().filter(|_| state.process.is_some());
         match own {
@@ -88,10 +90,12 @@ impl<'a> Session<'a> {
     /// Shows a plan and, unless that was granted beforehand, asks whether to go ahead.
     pub(super) fn confirm(&self, plan: &Plan, question: &str, yes: bool) -> Result<(), Error> {
         let ui = self.context.ui;
-        ui.show_plan(&self.heading(), plan)?;
+        let shown = ui.show_plan(&self.heading(), plan);
         if yes {
+            // What was granted beforehand is done whether or not anybody looks on.
             return Ok(());
         }
+        shown?;
         if !ui.can_ask() {
             return Err(Error::NobodyToAsk);
         }

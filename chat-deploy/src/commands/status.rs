@@ -27,7 +27,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     let local = current.map(compare_with_build);
     let log = session.host.layout().log();
     let identity = host.identity.map(|identity| identity.to_string());
-    let is_pinned = observed.address.as_ref().and_then(|a| observed.pins.lookup(a)) == host.identity;
+    let pinned = observed.address.as_ref().and_then(|address| observed.pins.lookup(address));
+    let is_pinned = pinned.is_some() && pinned == host.identity;
     let command =
         observed.address.as_ref().filter(|_| host.process.is_some()).map(|address| {
             connect::command(&context.environment, context.settings.source.as_deref(), address)
@@ -46,6 +47,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     line("build", local.as_ref().map(|local| local.text.clone()));
     let pinned = if is_pinned { "pinned" } else { "not pinned here" };
     line("identity", identity.as_ref().map(|identity| format!("{identity} ({pinned})")));
+    line("identity", host.identity_problem.clone());
     line("log", Some(log.display().to_string()));
     line("connect", command.clone());
 
@@ -63,8 +65,9 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
         "release_confirmed": host.unconfirmed.is_none(),
         "build": local.as_ref().map(|local| local.word),
         "identity": identity,
+        "identity_problem": host.identity_problem,
         "identity_pinned": is_pinned,
-        "log": log,
+        "log": log.display().to_string(),
         "command": command,
     });
     context.ui.print(&text, &value)?;

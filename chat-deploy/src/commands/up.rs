@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
     let _lock = session.lock()?;
     // What would come in the way comes to light before the minutes that a build takes.
     let state = session.host.state()?;
-    session.check_port(port(context, &state), &state)?;
+    session.check_obstacles(port(context, &state), &state)?;
     if state.process.is_none() && !args.yes && !context.ui.can_ask() {
         return Err(Error::NobodyToAsk);
     }
@@ -26,7 +26,8 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
     let desired = desire(context, &session, &observed.host, release);
     let plan = session.plan(&desired, &observed)?;
     if plan.is_empty() {
-        context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
+        // The line to type next is worth more than this.
+        let _ = context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()));
     } else {
         session.confirm(&plan, "Do this?", args.yes)?;
         session.apply(&plan)?;

@@ -31,6 +31,7 @@ use super::{Held, Host, HostError, HostState, LogSpan, Server};
 use crate::config::ServerConfig;
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
+use crate::observe::chain;
 use crate::release::{Digest, Release, ReleaseId};
 
 pub use layout::{Layout, StateRoot};
@@ -125,13 +126,19 @@ impl Host for LocalHost {
             Server::Running(process) => Some(process),
             Server::Stopped { .. } => None,
         };
+        // It has to be seen also where it is damaged, and removed.
+        let (identity, identity_problem) = match self.identity() {
+            Ok(identity) => (identity, None),
+            Err(error) => (None, Some(chain(&error))),
+        };
         Ok(HostState {
             releases: releases::list(&self.layout)?,
             current: self.current()?,
             config: self.config()?,
             process,
             unconfirmed: journal::unconfirmed(&self.layout)?,
-            identity: self.identity()?,
+            identity,
+            identity_problem,
             has_data: self.layout.data().exists(),
             has_files: !self.layout.is_bare(),
         })

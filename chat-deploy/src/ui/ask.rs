@@ -13,7 +13,7 @@ const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// Asks and waits for a line.
 pub(super) fn ask(question: &str, interrupt: &Interrupt) -> Result<bool, Error> {
     let mut err = io::stderr();
-    write!(err, "{question} [y/N] ").and_then(|()| err.flush()).map_err(Error::Output)?;
+    write!(err, "{question} [y/N] ").and_then(|()| err.flush()).map_err(Error::NotShown)?;
     let stdin = io::stdin();
     while !interrupt.is_set() {
         match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&LOOK_EVERY)) {

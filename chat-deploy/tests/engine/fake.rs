@@ -213,6 +213,7 @@ impl Host for World {
                 former: journal.former.as_ref().map(|former| former.0.clone()),
             }),
             identity: disk.data.then(World::identity),
+            identity_problem: None,
             has_data: disk.data,
         })
     }

@@ -229,6 +229,47 @@ fn what_is_not_confirmed_is_not_done() {
 }
 
 #[test]
+fn what_was_granted_is_done_though_nobody_reads_of_it() {
+    let (home, port) = (Home::new(), free_port());
+    let server = home.server("good");
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = home.command(&[arguments, &["-i", "myserver", "--provider", "local"]].concat());
+        command.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap().code()
+    };
+    let port = port.to_string();
+    unread(&["up", "--yes", "--port", &port, "--binary", server.to_str().unwrap()]);
+    assert_eq!(home.status()["server"], "healthy");
+    assert_eq!(unread(&["down"]), Some(1));
+    assert_eq!(home.status()["server"], "healthy");
+    assert_eq!(unread(&["down", "--yes", "--no-backup"]), Some(0));
+    assert!(!home.state().exists());
+}
+
+#[test]
+fn a_damaged_instance_hides_no_other_and_can_be_removed() {
+    let (home, port) = (Home::new(), free_port());
+    let server = home.server("good");
+    home.up(&server, port).expect(0);
+    fs::write(home.instance().join("data/identity"), "").unwrap();
+    let other = home.state().join("instances/other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("process.json"), "").unwrap();
+    fs::write(other.join("activation.json"), "").unwrap();
+    let list = home.run(&["status"]).expect(0).out;
+    let row = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(row("myserver").contains("identity is damaged"), "{list}");
+    assert!(row("other").contains("activation.json is damaged"), "{list}");
+    let status = home.status();
+    assert_eq!((&status["identity"], &status["identity_pinned"]), (&Value::Null, &false.into()));
+    home.up(&server, port).expect(1).says("identity is damaged").says("put a copy of it back");
+    home.of_server("down", &["--yes"]).expect(0);
+    assert!(!home.instance().exists());
+    fs::remove_dir_all(other).unwrap();
+}
+
+#[test]
 fn what_is_no_server_is_refused() {
     let home = Home::new();
     let script = home.path().join("script");
