@@ -247,7 +247,10 @@ fn host_hint(error: &HostError) -> Option<String> {
             "correct [server] in chat-deploy.toml; nothing was changed".to_owned()
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
-        HostError::File { .. } | HostError::NotStarted { .. } | HostError::Process { .. } => return None,
+        HostError::File { .. }
+        | HostError::NotChecked { .. }
+        | HostError::NotStarted { .. }
+        | HostError::Process { .. } => return None,
     })
 }
 

@@ -177,8 +177,13 @@ pub trait Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::ConfigRefused`], or the host's.
-    fn check_config(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
+    /// [`HostError::ConfigRefused`], [`HostError::NotChecked`] after Ctrl-C or if it takes too long, or the host's.
+    fn check_config(
+        &self,
+        release: &ReleaseId,
+        config: &ServerConfig,
+        interrupt: &Interrupt,
+    ) -> Result<(), HostError>;
 
     /// Removes a release that was installed and shall not be put to work after all; one that is current or was ever
     /// deployed stays. Neither the server nor its data is touched.
@@ -312,6 +317,14 @@ pub enum HostError {
     ConfigRefused {
         /// What it said, line by line.
         said: Vec<String>,
+    },
+    /// The server did not get to judge its configuration.
+    #[error("release {id} could not check its configuration")]
+    NotChecked {
+        /// Which release.
+        id: ReleaseId,
+        /// Why not.
+        source: io::Error,
     },
     /// The release is not installed.
     #[error("release {id} is not installed")]

@@ -3,16 +3,19 @@
 //! `release/build.rs` makes one from a checkout and `release/elf.rs` looks at whether a machine can run it; the hosts
 //! keep them, and the steps put them to work.
 
+pub mod ask;
 pub mod build;
 pub mod digest;
 pub mod elf;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::interrupt::Interrupt;
 
 pub use build::BuildError;
 pub use digest::Digest;
@@ -96,26 +99,31 @@ pub struct Release {
 /// # Errors
 ///
 /// [`BuildError`] if the file cannot be read, or is no program for this machine.
-pub fn inspect(binary: &Path, version: Option<&str>) -> Result<Release, BuildError> {
+pub fn inspect(binary: &Path, version: Option<&str>, interrupt: &Interrupt) -> Result<Release, BuildError> {
     elf::check_runs_here(binary)?;
     let unreadable = |source| BuildError::Unreadable { path: binary.to_owned(), source };
     let digest = digest::of_file(binary).map_err(unreadable)?;
     let size_bytes = binary.metadata().map_err(unreadable)?.len();
     let version = match version {
         Some(version) => version.to_owned(),
-        None => ask_version(binary).ok_or_else(|| BuildError::NotAServer { path: binary.to_owned() })?,
+        None => ask_version(binary, interrupt)?,
     };
     let origin = std::path::absolute(binary).map_err(unreadable)?;
     Ok(Release { id: ReleaseId::new(&version, &digest), digest, size_bytes, deployed_at: 0, origin })
 }
 
 /// Runs `binary --version`, which answers `chat-server 0.1.0`.
-fn ask_version(binary: &Path) -> Option<String> {
-    let output =
-        Command::new(binary).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (name, version) = text.trim().split_once(' ')?;
-    (output.status.success() && name == SERVER && is_version(version)).then(|| version.to_owned())
+fn ask_version(binary: &Path, interrupt: &Interrupt) -> Result<String, BuildError> {
+    let answer = ask::ask(Command::new(binary).arg("--version"), interrupt);
+    if interrupt.is_set() {
+        return Err(BuildError::Interrupted);
+    }
+    let answer = answer.ok().filter(|answer| answer.status.success());
+    let version = answer.as_ref().and_then(|answer| answer.out.trim().split_once(' '));
+    match version {
+        Some((SERVER, version)) if is_version(version) => Ok(version.to_owned()),
+        _ => Err(BuildError::NotAServer { path: binary.to_owned() }),
+    }
 }
 
 fn is_version(text: &str) -> bool {

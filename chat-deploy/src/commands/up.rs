@@ -57,7 +57,7 @@ pub(super) fn find_release(context: &Context<'_>) -> Result<Release, Error> {
     let settings = &context.settings;
     let environment = &context.environment;
     if let Some(binary) = &settings.binary {
-        return Ok(release::inspect(&environment.working_directory.join(binary), None)?);
+        return Ok(release::inspect(&environment.working_directory.join(binary), None, &context.interrupt)?);
     }
     let start = context.clock.now();
     let elapsed = || context.clock.now().saturating_sub(start);

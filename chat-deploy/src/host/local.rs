@@ -168,8 +168,13 @@ impl Host for LocalHost {
         releases::remove(&self.layout, id)
     }
 
-    fn check_config(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {
-        releases::check_config(&self.layout, release, config)
+    fn check_config(
+        &self,
+        release: &ReleaseId,
+        config: &ServerConfig,
+        interrupt: &Interrupt,
+    ) -> Result<(), HostError> {
+        releases::check_config(&self.layout, release, config, interrupt)
     }
 
     fn discard(&self, release: &ReleaseId) -> Result<(), HostError> {

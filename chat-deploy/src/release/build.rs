@@ -154,7 +154,7 @@ pub fn build(
         return Err(BuildError::Failed { status, lines: screen.into_last_lines() });
     }
     let Artifact { executable, version } = artifact.ok_or(BuildError::NoArtifact)?;
-    super::inspect(&executable, Some(&version))
+    super::inspect(&executable, Some(&version), interrupt)
 }
 
 fn is_checkout(path: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! Puts a release to work, waits until it is healthy, and returns to the former one if it is not.
 
-use super::Outcome;
 use super::check::{Sick, wait_until_healthy};
+use super::{Failure, Outcome};
 use crate::apply::{ApplyError, Engine, RolledBack, Unhealthy};
 use crate::host::{HostError, LogSpan};
 use crate::plan::{Activation, ServerChange};
@@ -47,13 +47,19 @@ pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
 }
 
 /// A configuration that the server refuses is no reason to touch the one that runs, nor its data.
-fn check_config(engine: &Engine<'_>, activation: &Activation) -> Result<(), HostError> {
-    let refused = engine.host.check_config(&activation.release.id, &activation.config);
-    if refused.is_err() {
-        // The refusal is what the person needs to hear; what cannot be cleared away now is pruned one day.
-        let _ = engine.host.discard(&activation.release.id);
+fn check_config(engine: &Engine<'_>, activation: &Activation) -> Result<(), Failure> {
+    let checked = engine.host.check_config(&activation.release.id, &activation.config, engine.interrupt);
+    let Err(error) = checked else {
+        return Ok(());
+    };
+    // The refusal is what the person needs to hear; what cannot be cleared away now is pruned one day.
+    let _ = engine.host.discard(&activation.release.id);
+    match error {
+        HostError::NotChecked { .. } if engine.interrupt.is_set() => {
+            Err(ApplyError::Interrupted { before: "activate" }.into())
+        }
+        error => Err(error.into()),
     }
-    refused
 }
 
 /// Returns to the former release and waits until that one is healthy.

@@ -250,7 +250,7 @@ impl Host for World {
         self.change(|disk| disk.releases.retain(|release| release.id != *id))
     }
 
-    fn check_config(&self, _: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {
+    fn check_config(&self, _: &ReleaseId, config: &ServerConfig, _: &Interrupt) -> Result<(), HostError> {
         if config.text.contains("refused") {
             return Err(HostError::ConfigRefused { said: vec!["error: refused".to_owned()] });
         }

@@ -385,6 +385,25 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_program_that_hangs_when_it_is_asked_does_not_hang_us() {
+    let (home, port) = (Home::new(), free_port());
+    for word in ["--version", "check-config"] {
+        let server = home.server(&format!("hang{word}"));
+        let child = home.begin_up(&server, port);
+        let asked = |pid: &str| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(home.path().to_str().unwrap()) && line.split('\0').nth(1) == Some(word)
+        };
+        wait_for("the question", || {
+            fs::read_dir("/proc").unwrap().any(|entry| asked(entry.unwrap().file_name().to_str().unwrap()))
+        });
+        signal(child.id(), Signal::INT);
+        home::Run::from(child.wait_with_output().unwrap()).expect(130).says("interrupted");
+        assert!(!home.state().exists(), "{:?}", files_below(&home.state()));
+    }
+}
+
+#[test]
 fn a_deployer_killed_at_any_moment_leaves_what_the_next_one_can_finish() {
     let (home, port) = (Home::new(), free_port());
     let servers = [home.server("one"), home.server("two")];

@@ -1,7 +1,8 @@
 //! The server that the tests deploy: the real one's library behind the command line that `chat-deploy` uses.
 //!
 //! How it behaves is written behind its last byte, so that every way to behave is a release of its own:
-//! `stand-in: crash` ends at once, `stand-in: brief` serves for half a second, `stand-in: silent` listens and answers nothing, `stand-in: stubborn` ignores SIGTERM.
+//! `stand-in: crash` ends at once, `stand-in: brief` serves for half a second, `stand-in: silent` listens and answers nothing, `stand-in: stubborn` ignores SIGTERM, and
+//! `stand-in: hang--version` hangs when it is asked that.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -23,6 +24,12 @@ const TAIL_BYTES: usize = 64;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    if words.first().is_some_and(|word| behaviour().is_ok_and(|behaviour| behaviour == format!("hang{word}")))
+    {
+        loop {
+            std::thread::park();
+        }
+    }
     match words.as_slice() {
         ["--version"] => writeln!(std::io::stdout(), "chat-server 0.1.0")?,
         ["check-config", "--config", file] => drop(settings(file)?),

@@ -19,7 +19,7 @@ use super::layout::Layout;
 use super::process::Record;
 use crate::clock::{Clock as _, SystemClock};
 use crate::host::HostError;
-use crate::release::ReleaseId;
+use crate::release::{ReleaseId, ask};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "launch";
@@ -36,13 +36,6 @@ pub fn become_server(dir: PathBuf, release: &ReleaseId) -> HostError {
     }
 }
 
-/// Gives a server an environment of its own: what is set in the shell of whoever deploys, be it settings or secrets, is
-/// none of its business.
-pub(super) fn clear_environment(server: &mut Command) {
-    const KEPT: [&str; 6] = ["HOME", "LANG", "PATH", "RUST_BACKTRACE", "TMPDIR", "TZ"];
-    server.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-}
-
 fn prepare(layout: Layout, release: &ReleaseId) -> Result<Command, HostError> {
     // It fails only for the leader of a process group, which a child just started is not.
     let _ = rustix::process::setsid();
@@ -55,7 +48,7 @@ fn prepare(layout: Layout, release: &ReleaseId) -> Result<Command, HostError> {
         .arg(layout.config())
         .current_dir(layout.dir())
         .stdin(Stdio::from(lock));
-    clear_environment(&mut server);
+    ask::clear_environment(&mut server);
     Ok(server)
 }
 

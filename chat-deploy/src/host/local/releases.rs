@@ -4,13 +4,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::files::{self, failed};
-use super::launch;
 use super::layout::Layout;
 use crate::config::ServerConfig;
 use crate::host::HostError;
+use crate::interrupt::Interrupt;
 use crate::release::{self, Release, ReleaseId, SERVER};
 
 const RECORD: &str = "release.json";
@@ -78,20 +78,23 @@ pub(super) fn remove_never_deployed(layout: &Layout, kept: Option<&ReleaseId>) -
 }
 
 /// Runs the release's own check on a configuration.
-pub(super) fn check_config(layout: &Layout, id: &ReleaseId, config: &ServerConfig) -> Result<(), HostError> {
+pub(super) fn check_config(
+    layout: &Layout,
+    id: &ReleaseId,
+    config: &ServerConfig,
+    interrupt: &Interrupt,
+) -> Result<(), HostError> {
     let draft = layout.dir().join("server.toml.check");
     files::replace(&draft, &config.text)?;
     let mut check = Command::new(layout.program(id));
-    check.args(["check-config", "--config"]).arg(&draft).stdin(Stdio::null());
-    launch::clear_environment(&mut check);
-    let output = check.output().map_err(|source| HostError::NotStarted { id: id.clone(), source });
+    check.args(["check-config", "--config"]).arg(&draft);
+    let answer = release::ask::ask(&mut check, interrupt);
     files::remove_file(&draft)?;
-    let output = output?;
-    if output.status.success() {
+    let answer = answer.map_err(|source| HostError::NotChecked { id: id.clone(), source })?;
+    if answer.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect();
-    Err(HostError::ConfigRefused { said })
+    Err(HostError::ConfigRefused { said: answer.err.lines().map(str::to_owned).collect() })
 }
 
 /// Notes when a release was deployed; always later than any other, since the order says which one to go back to.
