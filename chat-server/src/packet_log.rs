@@ -3,13 +3,15 @@
 //! For debugging only; passwords are masked (`chat_core::packet_log`). Writes block the event loop, which is the price of a
 //! log that is complete up to the last packet before a crash.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use chat_core::frame::{Frame, MAX_PACKET_LEN, split_frame};
 use chat_core::names::ClientId;
 use chat_core::packet_log::{Direction, Entry};
+use rustix::fs::OFlags;
 
 use crate::clock::Clock;
 
@@ -20,14 +22,27 @@ pub(crate) struct PacketLog {
 }
 
 impl PacketLog {
-    /// Creates the file, or empties the one that is there, readable by its owner only.
+    /// Creates the file, or empties the one that is there, readable by its owner only in both cases.
     ///
     /// # Errors
     ///
-    /// The file system's error.
-    pub(crate) fn create(path: &Path, clock: Clock) -> std::io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    /// The file system's error, also if the path leads to a symbolic link, behind which others may have put a file of
+    /// theirs or ours, or to anything but a file.
+    pub(crate) fn create(path: &Path, clock: Clock) -> io::Result<Self> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a file"));
+        }
+        // One that was there has kept its mode.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.set_len(0)?;
         Ok(Self { file, clock })
     }
 
@@ -68,5 +83,51 @@ impl PacketLog {
         if let Err(error) = self.file.write_all(entry.render().as_bytes()) {
             tracing::warn!(%client, %error, "the packet log cannot be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use chat_core::packet::PacketType;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_file_is_its_owners_only_also_if_it_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.txt");
+        let mut log = PacketLog::create(&path, Clock::system()).unwrap();
+        let frame = Frame { kind: PacketType::MESSAGE, body: b"hello" };
+        log.received(ClientId(1), &frame, None);
+        assert_eq!(mode(&path), 0o600);
+        assert!(fs::read_to_string(&path).unwrap().contains("Packet body: hello\n"));
+
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        PacketLog::create(&path, Clock::system()).unwrap();
+        assert_eq!((mode(&path), fs::read(&path).unwrap().len()), (0o600, 0));
+    }
+
+    #[test]
+    fn what_is_no_file_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, "precious").unwrap();
+        symlink(&file, &link).unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        let _reader =
+            File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&pipe);
+        for path in [link.as_path(), pipe.as_path(), directory.path()] {
+            assert!(PacketLog::create(path, Clock::system()).is_err(), "{}", path.display());
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     }
 }
