@@ -111,13 +111,13 @@ impl Error {
     /// Returns the message with its causes, on one line.
     #[must_use]
     pub fn message(&self) -> String {
-        chain(self)
+        printable(&chain(self))
     }
 
     /// Returns what belongs to the message but not on its line: what cargo or the server said, the single mistakes.
     #[must_use]
     pub fn details(&self) -> Vec<String> {
-        match self {
+        let details = match self {
             Self::Settings(SettingsError::Mistakes { mistakes, .. }) => {
                 mistakes.iter().map(ToString::to_string).collect()
             }
@@ -125,19 +125,20 @@ impl Error {
             Self::Apply(ApplyError::Unhealthy(unhealthy)) => trim(&unhealthy.log),
             Self::Apply(ApplyError::Host { source: HostError::ConfigRefused { said }, .. }) => said.clone(),
             _ => Vec::new(),
-        }
+        };
+        details.iter().map(|detail| printable(detail)).collect()
     }
 
     /// Returns what became of things, if the message does not say it.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         match self {
-            Self::Apply(ApplyError::Unhealthy(unhealthy)) => vec![match &unhealthy.rolled_back {
+            Self::Apply(ApplyError::Unhealthy(unhealthy)) => vec![printable(&match &unhealthy.rolled_back {
                 RolledBack::To(former) => format!("rolled back: {former} runs again and is healthy"),
                 RolledBack::Nothing => "there is nothing to roll back to; the server is stopped".to_owned(),
                 RolledBack::Sick(former, why) => format!("rolled back to {former}, but {}", chain(why)),
                 RolledBack::Failed(error) => format!("the roll back failed too: {}", chain(error)),
-            }],
+            })],
             Self::Apply(ApplyError::Interrupted { before: "confirm" }) => {
                 vec!["the new release runs, but it was not seen healthy yet".to_owned()]
             }
@@ -177,6 +178,13 @@ impl Error {
     }
 }
 
+/// A text as a terminal may have it: names from a settings file and words of a server may be in it, and must not steer
+/// the terminal.
+fn printable(text: &str) -> String {
+    let harmless = |c: char| matches!(c, '\t' | '\n') || !c.is_control();
+    text.chars().map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
 /// Leaves out the blank lines at both ends.
 fn trim(lines: &[String]) -> Vec<String> {
     let is_blank = |line: &&String| line.trim().is_empty();
@@ -214,6 +222,7 @@ fn build_hint(error: &BuildError) -> String {
         BuildError::NotAProgram { .. } | BuildError::WrongMachine { .. } | BuildError::NotAServer { .. } => {
             format!("--binary takes a {SERVER} built for this machine; without it one is built")
         }
+        BuildError::NotUtf8 { .. } => "rename it, or a directory above it".to_owned(),
         BuildError::Interrupted => "nothing was deployed; run the same command again to go on".to_owned(),
         BuildError::Cargo(_) | BuildError::NoArtifact | BuildError::Unreadable { .. } => {
             format!("`cargo build --release -p {SERVER}` in the checkout may say more")
@@ -221,9 +230,18 @@ fn build_hint(error: &BuildError) -> String {
     }
 }
 
+const FREE_SPACE: &str = "free some space on that disk";
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn host_hint(error: &HostError) -> Option<String> {
     Some(match error {
-        HostError::NoHome => "set HOME, or XDG_STATE_HOME to a directory for the state".to_owned(),
+        HostError::NoHome | HostError::BadHome { .. } => {
+            "set HOME, or XDG_STATE_HOME to a directory for the state".to_owned()
+        }
+        HostError::File { source, .. } if is_full(source) => FREE_SPACE.to_owned(),
         HostError::File { doing: "create" | "write" | "lock" | "rename", .. } => {
             "chat-deploy keeps its state there; make the directory writable, or set XDG_STATE_HOME to another"
                 .to_owned()
@@ -265,6 +283,7 @@ fn damaged_hint(path: &Path) -> String {
 fn pins_hint(error: &PinsError) -> Option<String> {
     match error {
         PinsError::Damaged { .. } => Some("correct or remove that line".to_owned()),
+        PinsError::Write { source, .. } if is_full(source) => Some(FREE_SPACE.to_owned()),
         PinsError::NoHome(_) => Some("set HOME, or XDG_CONFIG_HOME to a directory for the pins".to_owned()),
         _ => None,
     }
@@ -273,6 +292,11 @@ fn pins_hint(error: &PinsError) -> Option<String> {
 fn apply_hint(error: &ApplyError) -> Vec<String> {
     let again = "run the same command again to go on from there";
     match error {
+        ApplyError::Host { step: "backup", source: HostError::File { source, .. }, .. }
+            if is_full(source) =>
+        {
+            vec![format!("{FREE_SPACE}, or remove all of it without a copy: --no-backup"), again.to_owned()]
+        }
         ApplyError::Host { source, .. } => host_hint(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Pins { source, .. } => pins_hint(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Interrupted { before: "confirm" } => {

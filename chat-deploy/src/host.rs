@@ -264,6 +264,12 @@ pub enum HostError {
     /// There is no home to keep state in.
     #[error("there is no home directory to keep the state in")]
     NoHome,
+    /// The home cannot be written down.
+    #[error("the state directory {path:?} is not an absolute path in UTF-8")]
+    BadHome {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file or directory could not be used.
     #[error("could not {doing} {}", path.display())]
     File {

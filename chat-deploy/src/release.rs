@@ -100,6 +100,9 @@ pub struct Release {
 ///
 /// [`BuildError`] if the file cannot be read, or is no program for this machine.
 pub fn inspect(binary: &Path, version: Option<&str>, interrupt: &Interrupt) -> Result<Release, BuildError> {
+    if binary.to_str().is_none() {
+        return Err(BuildError::NotUtf8 { path: binary.to_owned() });
+    }
     elf::check_runs_here(binary)?;
     let unreadable = |source| BuildError::Unreadable { path: binary.to_owned(), source };
     let digest = digest::of_file(binary).map_err(unreadable)?;

@@ -66,6 +66,12 @@ pub enum BuildError {
         /// Why.
         source: io::Error,
     },
+    /// The binary's path cannot be written down.
+    #[error("the path {path:?} is not in UTF-8")]
+    NotUtf8 {
+        /// The binary.
+        path: PathBuf,
+    },
     /// The file is no program, or not one of this kind of system.
     #[error("{} is not a program this system can run", path.display())]
     NotAProgram {

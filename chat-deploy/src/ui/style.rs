@@ -105,7 +105,13 @@ mod tests {
         HostError::File { doing: "create", path: "/home/a/.local/state/chat-deploy".into(), source }
     }
 
+    fn full() -> HostError {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        HostError::File { doing: "write", path: "/home/a/.local/state/chat-deploy/x".into(), source }
+    }
+
     fn errors() -> Vec<Error> {
+        let refused = HostError::ConfigRefused { said: vec!["unknown key \u{1b}]0;x\u{7}".to_owned()] };
         let mistake = |line, message: &str| Mistake { line, message: message.to_owned() };
         let mistakes = vec![mistake(1, "unknown key 'prot'"), mistake(3, "port is 1 to 65535, not 0")];
         let listen = "127.0.0.1:12345".parse().unwrap();
@@ -131,6 +137,9 @@ mod tests {
             unhealthy(silent(), RolledBack::Nothing),
             unhealthy(silent(), RolledBack::Sick(id("0.1.0"), Sick::OtherServer)),
             unhealthy(Sick::NotStarted(denied()), RolledBack::Failed(HostError::StillRunning { pid: 4242 })),
+            ApplyError::Host { step: "backup", what: "accounts".to_owned(), source: full() }.into(),
+            full().into(),
+            ApplyError::Host { step: "activate", what: "\u{1b}[2J".to_owned(), source: refused }.into(),
             ApplyError::Interrupted { before: "activate" }.into(),
             ApplyError::Interrupted { before: "confirm" }.into(),
             Error::NothingToRollBackTo(instance()),

@@ -220,6 +220,38 @@ fn a_state_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn names_that_cannot_be_written_down_are_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = Home::new();
+    let odd = home.path().join(OsStr::from_bytes(b"caf\xe9"));
+    let server = home.server("good");
+    let port = free_port().to_string();
+    let up = |state: &std::path::Path, server: &std::path::Path| {
+        let mut command =
+            home.command(&["up", "-i", "myserver", "--provider", "local", "-y", "--port", &port]);
+        home::Run::from(command.arg("--binary").arg(server).env("HOME", state).output().unwrap())
+    };
+    up(&odd, &server).expect(1).says("is not an absolute path in UTF-8").says("XDG_STATE_HOME");
+    up("home".as_ref(), &server).expect(1).says("is not an absolute path in UTF-8");
+    fs::copy(&server, &odd).unwrap();
+    up(home.path(), &odd).expect(1).says("is not in UTF-8").says("rename");
+    assert!(!home.state().exists());
+}
+
+#[test]
+fn what_a_settings_file_says_does_not_steer_the_terminal() {
+    let home = Home::new();
+    let server = home.server("good");
+    fs::write(home.path().join("chat-deploy.toml"), "\"\\u001b[2J\" = 1\n").unwrap();
+    let run = home.up(&server, free_port()).expect(2).says("\u{fffd}[2J");
+    assert!(!run.err.contains('\u{1b}'));
+    fs::write(home.path().join("chat-deploy.toml"), "[server]\n\"\\u001b[2J\" = 1\n").unwrap();
+    let run = home.up(&server, free_port()).expect(1).says("refuses its configuration");
+    assert!(!run.err.contains('\u{1b}'));
+}
+
+#[test]
 fn what_is_not_confirmed_is_not_done() {
     let home = Home::new();
     let server = home.server("good");

@@ -18,7 +18,11 @@ pub(super) fn write(layout: &Layout, instance: &InstanceName) -> Result<PathBuf,
     let moment = Timestamp::now().strftime("%Y%m%d-%H%M%S");
     let path = layout.backups().join(format!("{instance}-{moment}.tar"));
     let draft = path.with_extension("tar.new");
-    let result = archive(&layout.data(), &draft).and_then(|()| fs::rename(&draft, &path));
+    // On disk, and under its name, before anybody removes what it is a copy of.
+    let result = archive(&layout.data(), &draft)
+        .and_then(|()| fs::rename(&draft, &path))
+        .and_then(|()| files::sync_parent(&path))
+        .and_then(|()| files::sync_parent(layout.backups()));
     if result.is_err() {
         // The error that is under way says more than one from clearing up would.
         let _ = fs::remove_file(&draft);

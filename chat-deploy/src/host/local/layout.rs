@@ -34,10 +34,14 @@ impl StateRoot {
     ///
     /// # Errors
     ///
-    /// [`HostError::NoHome`].
+    /// [`HostError::NoHome`], or [`HostError::BadHome`] for a directory that is relative or no UTF-8: it is written into
+    /// the server's configuration, and has to mean the same from everywhere.
     pub fn of_user() -> Result<Self, HostError> {
         let directories = etcetera::base_strategy::Xdg::new().map_err(|_| HostError::NoHome)?;
         let state = directories.state_dir().unwrap_or_else(|| directories.home_dir().join(".local/state"));
+        if !state.is_absolute() || state.to_str().is_none() {
+            return Err(HostError::BadHome { path: state });
+        }
         Ok(Self::at(state.join("chat-deploy")))
     }
 

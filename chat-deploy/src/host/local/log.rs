@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -65,22 +66,43 @@ pub(super) fn follow(
     let mut file = open_at_end(layout)?;
     let mut line = Vec::new();
     while !interrupt.is_set() {
-        let more = match &mut file {
-            Some(file) => file.read_until(b'\n', &mut line).map_err(failed("read", &path))? > 0,
-            None => false,
-        };
-        if line.pop_if(|last| *last == b'\n').is_some() {
-            sink(&printable(&line)).map_err(failed("pass on", &path))?;
-            line.clear();
-        }
-        if more {
-            continue;
+        if let Some(file) = &mut file {
+            pass_on(file, &path, &mut line, interrupt, sink)?;
         }
         thread::sleep(LOOK_EVERY);
-        if file.as_ref().is_none_or(|file| is_replaced(file.get_ref(), layout)) {
-            // A log that appears now is new from its first line on, and what was begun in the former stays unfinished.
-            line.clear();
+        let Some(open) = &mut file else {
             file = File::open(&path).ok().map(BufReader::new);
+            continue;
+        };
+        match change(open, layout).map_err(failed("read", &path))? {
+            Change::None => {}
+            Change::Truncated => {
+                line.clear();
+                open.rewind().map_err(failed("read", &path))?;
+            }
+            Change::Replaced => {
+                // The rest of the former one, and what was begun there stays unfinished.
+                pass_on(open, &path, &mut line, interrupt, sink)?;
+                line.clear();
+                file = File::open(&path).ok().map(BufReader::new);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Passes on the whole lines there are; what is begun of another one stays in `line`.
+fn pass_on(
+    file: &mut BufReader<File>,
+    path: &Path,
+    line: &mut Vec<u8>,
+    interrupt: &Interrupt,
+    sink: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> Result<(), HostError> {
+    while !interrupt.is_set() && file.read_until(b'\n', line).map_err(failed("read", path))? > 0 {
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            sink(&printable(line)).map_err(failed("pass on", path))?;
+            line.clear();
         }
     }
     Ok(())
@@ -95,11 +117,22 @@ fn open_at_end(layout: &Layout) -> Result<Option<BufReader<File>>, HostError> {
     Ok(Some(BufReader::new(file)))
 }
 
-fn is_replaced(file: &File, layout: &Layout) -> bool {
-    match (file.metadata(), layout.log().metadata()) {
-        (Ok(open), Ok(there)) => open.ino() != there.ino(),
-        _ => false,
-    }
+/// What happened to a log that is being read.
+enum Change {
+    None,
+    /// It begins anew, as after `truncate`.
+    Truncated,
+    /// Another file has its name.
+    Replaced,
+}
+
+fn change(file: &mut BufReader<File>, layout: &Layout) -> io::Result<Change> {
+    let open = file.get_ref().metadata()?;
+    Ok(match layout.log().metadata() {
+        Ok(there) if there.ino() != open.ino() => Change::Replaced,
+        _ if open.len() < file.stream_position()? => Change::Truncated,
+        _ => Change::None,
+    })
 }
 
 /// A log line as a terminal may have it: what strangers sent may be in it, and must not steer the terminal.
@@ -164,8 +197,17 @@ mod tests {
             thread::sleep(LOOK_EVERY / 2);
             write!(File::options().append(true).open(writer.log()).unwrap(), "new\nhal").unwrap();
             assert_eq!(receiver.recv(), Ok("new".to_owned()));
+            let mut former = File::options().append(true).open(writer.log()).unwrap();
+            former.set_len(0).unwrap();
+            thread::sleep(LOOK_EVERY * 2);
+            writeln!(former, "anew").unwrap();
+            assert_eq!(receiver.recv(), Ok("anew".to_owned()));
+            // Just read to its end, it is not looked at again for a while.
+            thread::sleep(LOOK_EVERY / 4);
+            writeln!(former, "last").unwrap();
             fs::rename(writer.log(), writer.former_log()).unwrap();
             fs::write(writer.log(), "first\n").unwrap();
+            assert_eq!(receiver.recv(), Ok("last".to_owned()));
             assert_eq!(receiver.recv(), Ok("first".to_owned()));
             stop.set();
         });
