@@ -16,11 +16,22 @@ pub enum Direction {
     Sent,
 }
 
+/// Who keeps the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// A server.
+    Server,
+    /// A client.
+    Client,
+}
+
 /// One packet to log.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
     /// When, already formatted.
     pub timestamp: &'a str,
+    /// Who logs it.
+    pub keeper: Keeper,
     /// Which way.
     pub direction: Direction,
     /// The type.
@@ -82,10 +93,14 @@ impl Entry<'_> {
         hexdump(&packet)
     }
 
-    /// The same types come back from a server with texts that hold no password.
+    /// The same types come back from a server with texts that hold no password. The way tells, not the body, which is the
+    /// sender's to choose.
     fn holds_password(&self) -> bool {
-        let body = self.decrypted_body.unwrap_or(self.wire_body);
-        matches!(self.kind, PacketType::REGISTER | PacketType::LOGIN) && !body.starts_with(b"Server: ")
+        let to_server = match (self.keeper, self.direction) {
+            (Keeper::Server, Direction::Received) | (Keeper::Client, Direction::Sent) => true,
+            (Keeper::Server, Direction::Sent) | (Keeper::Client, Direction::Received) => false,
+        };
+        to_server && matches!(self.kind, PacketType::REGISTER | PacketType::LOGIN)
     }
 }
 
@@ -95,6 +110,7 @@ mod tests {
 
     const ENTRY: Entry<'static> = Entry {
         timestamp: "10/12/2025 8:18.796129 AM UTC",
+        keeper: Keeper::Server,
         direction: Direction::Received,
         kind: PacketType::CONNECT,
         wire_body: b"",
@@ -128,18 +144,31 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_masked_in_text_and_dump() {
-        for decrypted_body in [None, Some(&b"alice:hunter2"[..])] {
-            let entry =
-                Entry { kind: PacketType::LOGIN, wire_body: b"alice:hunter2", decrypted_body, ..ENTRY };
-            let shown = entry.render();
-            assert!(
-                !shown.contains("hunter2") && !shown.contains(&hexdump(b"alice:hunter2")[9..]),
-                "{shown}"
-            );
-            assert!(shown.contains("Packet body: [masked]\n"), "{shown}");
+    fn passwords_are_masked_in_text_and_dump_whatever_they_look_like() {
+        let to_server = [(Keeper::Server, Direction::Received), (Keeper::Client, Direction::Sent)];
+        for (keeper, direction) in to_server {
+            for (kind, body) in [
+                (PacketType::LOGIN, b"alice:hunter2".as_slice()),
+                (PacketType::REGISTER, b"alice:hunter2"),
+                (PacketType::REGISTER, b"Server: hunter2"),
+            ] {
+                for decrypted_body in [None, Some(body)] {
+                    let shown =
+                        Entry { keeper, direction, kind, wire_body: body, decrypted_body, ..ENTRY }.render();
+                    assert!(!shown.contains("hunter2") && !shown.contains(&hexdump(body)[9..]), "{shown}");
+                    assert!(shown.contains("Packet body: [masked]\n"), "{shown}");
+                }
+            }
         }
-        let reply = Entry { kind: PacketType::LOGIN, wire_body: b"Server: Unable to login as x\n", ..ENTRY };
-        assert!(reply.render().contains("Unable to login"));
+    }
+
+    #[test]
+    fn answers_of_a_server_are_shown() {
+        for (keeper, direction) in [(Keeper::Server, Direction::Sent), (Keeper::Client, Direction::Received)]
+        {
+            let wire_body = b"Server: Unable to login as x\n";
+            let entry = Entry { keeper, direction, kind: PacketType::LOGIN, wire_body, ..ENTRY };
+            assert!(entry.render().contains("Packet body: Server: Unable to login as x\n"));
+        }
     }
 }

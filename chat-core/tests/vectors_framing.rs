@@ -5,7 +5,7 @@
 use chat_core::frame::{FrameError, HEADER_LEN, MAX_PACKET_LEN, packet, split_frame};
 use chat_core::hexdump::hexdump;
 use chat_core::packet::PacketType;
-use chat_core::packet_log::{Direction, Entry};
+use chat_core::packet_log::{Direction, Entry, Keeper};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -116,6 +116,7 @@ fn packets_are_dumped_and_described_as_the_original_does() {
         let frame = split_frame(&bytes, MAX_PACKET_LEN).unwrap().unwrap();
         let entry = Entry {
             timestamp: "",
+            keeper: Keeper::Client,
             direction: Direction::Received,
             kind: frame.kind,
             wire_body: frame.body,

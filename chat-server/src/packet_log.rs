@@ -10,7 +10,7 @@ use std::path::Path;
 
 use chat_core::frame::{Frame, MAX_PACKET_LEN, split_frame};
 use chat_core::names::ClientId;
-use chat_core::packet_log::{Direction, Entry};
+use chat_core::packet_log::{Direction, Entry, Keeper};
 use rustix::fs::OFlags;
 
 use crate::clock::Clock;
@@ -75,6 +75,7 @@ impl PacketLog {
         let timestamp = self.clock.packet_log_timestamp();
         let entry = Entry {
             timestamp: &timestamp,
+            keeper: Keeper::Server,
             direction,
             kind: frame.kind,
             wire_body: wire,
@@ -112,6 +113,23 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         PacketLog::create(&path, Clock::system()).unwrap();
         assert_eq!((mode(&path), fs::read(&path).unwrap().len()), (0o600, 0));
+    }
+
+    #[test]
+    fn passwords_are_masked_on_their_way_in_and_answers_shown_on_their_way_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log.txt");
+        let mut log = PacketLog::create(&path, Clock::system()).unwrap();
+        let frame = Frame { kind: PacketType::REGISTER, body: b"Server: topsecret" };
+        log.received(ClientId(1), &frame, None);
+        let answer = chat_core::frame::packet(PacketType::LOGIN, b"Server: Unable to login as x\n").unwrap();
+        log.sent(ClientId(1), &answer, &answer);
+        let logged = fs::read_to_string(&path).unwrap();
+        assert!(!logged.contains("topsecret"), "{logged}");
+        assert!(
+            logged.contains("Packet body: [masked]\n") && logged.contains("Unable to login as x"),
+            "{logged}"
+        );
     }
 
     #[test]
