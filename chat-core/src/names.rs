@@ -32,7 +32,7 @@ pub enum NameError {
     /// It contains `:`, which separates names in the user list.
     #[error("a name cannot contain ':'")]
     Colon,
-    /// It contains a control character, a line break, or an invisible or direction-changing one.
+    /// It contains a control character, a line break, an invisible or direction-changing character, or a noncharacter.
     #[error("a name cannot contain control, invisible or direction-changing characters")]
     Control,
     /// It begins or ends with white space, where nobody would see it.
@@ -59,7 +59,7 @@ impl Username {
         if text.contains(':') {
             return Err(NameError::Colon);
         }
-        if text.chars().any(is_unprintable) {
+        if text.chars().any(|c| is_unprintable(c) || is_invisible(c)) {
             return Err(NameError::Control);
         }
         if text.trim() != text {
@@ -98,13 +98,30 @@ pub fn is_unprintable(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// `Server` begins the server's own lines and `Client-<number>` its nameless clients, in any case of letters: a reader
-/// would not see the difference.
+/// Tells whether a character shows nothing where it stands, so that names with and without it would look alike. Unlike what
+/// [`is_unprintable`] tells, such characters belong in texts: emoji and several scripts are written with them.
+///
+/// # Source
+///
+/// The property Default_Ignorable_Code_Point in Unicode's `DerivedCoreProperties.txt`, U+2800 (the Braille pattern of no
+/// dots), and the noncharacters of the Unicode standard, section 23.7.
+fn is_invisible(c: char) -> bool {
+    let last_of_plane = u32::from(c) & 0xfffe == 0xfffe;
+    last_of_plane
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fdd0}'..='\u{fdef}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `Server` begins the server's own lines and `Client-<number>` its nameless clients, in any case of letters and the digits
+/// of any script: a reader would not see the difference.
 fn is_reserved(text: &str) -> bool {
     let lower = text.to_lowercase();
     let number = lower.strip_prefix("client-");
-    lower == "server"
-        || number.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    lower == "server" || number.is_some_and(|rest| !rest.is_empty() && rest.chars().all(char::is_numeric))
 }
 
 #[cfg(test)]
@@ -136,9 +153,56 @@ mod tests {
         }
         check(" alice", Err(NameError::OuterSpace));
         check("alice\u{3000}", Err(NameError::OuterSpace));
-        for name in ["Server", "server", "SERVER", "Client-1", "client-42", "Client-0"] {
+        for name in [
+            "Server",
+            "server",
+            "SERVER",
+            "Client-1",
+            "client-42",
+            "Client-0",
+            "Client-\u{661}",
+            "Client-\u{ff11}2",
+        ] {
             check(name, Err(NameError::Reserved));
         }
+    }
+
+    #[test]
+    fn no_name_has_invisible_characters() {
+        let ranges = [
+            "\u{ad}\u{ad}",
+            "\u{34f}\u{34f}",
+            "\u{115f}\u{1160}",
+            "\u{17b4}\u{17b5}",
+            "\u{180b}\u{180f}",
+            "\u{200b}\u{200f}",
+            "\u{2060}\u{206f}",
+            "\u{2800}\u{2800}",
+            "\u{3164}\u{3164}",
+            "\u{fdd0}\u{fdef}",
+            "\u{fe00}\u{fe0f}",
+            "\u{feff}\u{feff}",
+            "\u{ffa0}\u{ffa0}",
+            "\u{fff0}\u{fff8}",
+            "\u{fffe}\u{ffff}",
+            "\u{1bca0}\u{1bca3}",
+            "\u{1d173}\u{1d17a}",
+            "\u{1fffe}\u{1ffff}",
+            "\u{e0000}\u{e0fff}",
+            "\u{e0100}\u{e01ef}",
+            "\u{10fffe}\u{10ffff}",
+        ];
+        for range in ranges {
+            let (first, last) = (range.chars().next().unwrap(), range.chars().next_back().unwrap());
+            for c in first..=last {
+                check(&format!("alice{c}"), Err(NameError::Control));
+            }
+        }
+    }
+
+    #[test]
+    fn texts_keep_what_emoji_are_written_with() {
+        assert!(!"\u{2764}\u{fe0f}\u{1f468}\u{1f3fd}\u{20e3}".chars().any(is_unprintable));
     }
 
     #[test]
