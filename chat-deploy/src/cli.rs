@@ -125,7 +125,7 @@ pub struct Deployment {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(3..=50))]
     pub keep_releases: Option<u64>,
     /// How many seconds a server may take until it is healthy, 1 to 600 [default: 20]; it is kept once it has stayed so
-    /// for 3 seconds
+    /// for 4 seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub start_timeout: Option<u64>,
 }

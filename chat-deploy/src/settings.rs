@@ -22,7 +22,7 @@ pub const DEFAULT_FILE: &str = "chat-deploy.toml";
 
 const DEFAULT_KEPT_RELEASES: u64 = 5;
 const DEFAULT_START_TIMEOUT_SECONDS: u64 = 20;
-const DEFAULT_SETTLING_SECONDS: u64 = 3;
+const DEFAULT_SETTLING_SECONDS: u64 = 4;
 
 /// Everything a command goes by.
 #[derive(Clone, Debug, PartialEq)]
