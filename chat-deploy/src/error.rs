@@ -318,6 +318,7 @@ fn unhealthy_hint(sick: &Sick, rolled_back: &RolledBack) -> Vec<String> {
         RolledBack::Sick(..) | RolledBack::Failed(_) => {
             "`chat-deploy status` and `chat-deploy logs` show how things are"
         }
+        _ if matches!(sick, Sick::NotStarted(_)) => "run the same command again to try once more",
         RolledBack::To(_) | RolledBack::Nothing => "correct the server and run `chat-deploy up` again",
     };
     first.into_iter().chain([last.to_owned()]).collect()

@@ -7,6 +7,7 @@ use super::{Context, Outcome, status};
 use crate::cli::Provider;
 use crate::error::Error;
 use crate::instance::InstanceName;
+use crate::observe::ObserveError;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     if let Some(provider @ (Provider::Ec2 | Provider::Ssh)) = context.settings.provider {
@@ -50,7 +51,10 @@ fn look(context: &Context<'_>, name: InstanceName) -> Result<Row, Error> {
     let session = Session::of_local(context, name)?;
     let observed = match session.observe() {
         Ok(observed) => observed,
-        Err(error) => return Ok(Row { instance, word: "unknown", text: error.message(), ..Row::default() }),
+        Err(error @ Error::Observe(ObserveError::Host(_))) => {
+            return Ok(Row { instance, word: "unknown", text: error.message(), ..Row::default() });
+        }
+        Err(error) => return Err(error),
     };
     let mut server = status::server(context, &observed);
     if let Some(problem) = &observed.host.identity_problem {

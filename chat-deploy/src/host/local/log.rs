@@ -192,23 +192,24 @@ mod tests {
         let (writer, interrupt) = (layout.clone(), Interrupt::default());
         let stop = interrupt.clone();
         let (sender, receiver) = std::sync::mpsc::channel();
+        const PATIENCE: Duration = Duration::from_secs(20);
         let writing = thread::spawn(move || {
             use io::Write as _;
             thread::sleep(LOOK_EVERY / 2);
             write!(File::options().append(true).open(writer.log()).unwrap(), "new\nhal").unwrap();
-            assert_eq!(receiver.recv(), Ok("new".to_owned()));
+            assert_eq!(receiver.recv_timeout(PATIENCE), Ok("new".to_owned()));
             let mut former = File::options().append(true).open(writer.log()).unwrap();
             former.set_len(0).unwrap();
             thread::sleep(LOOK_EVERY * 2);
             writeln!(former, "anew").unwrap();
-            assert_eq!(receiver.recv(), Ok("anew".to_owned()));
+            assert_eq!(receiver.recv_timeout(PATIENCE), Ok("anew".to_owned()));
             // Just read to its end, it is not looked at again for a while.
             thread::sleep(LOOK_EVERY / 4);
             writeln!(former, "last").unwrap();
             fs::rename(writer.log(), writer.former_log()).unwrap();
             fs::write(writer.log(), "first\n").unwrap();
-            assert_eq!(receiver.recv(), Ok("last".to_owned()));
-            assert_eq!(receiver.recv(), Ok("first".to_owned()));
+            assert_eq!(receiver.recv_timeout(PATIENCE), Ok("last".to_owned()));
+            assert_eq!(receiver.recv_timeout(PATIENCE), Ok("first".to_owned()));
             stop.set();
         });
         let mut sink = |line: &str| sender.send(line.to_owned()).map_err(io::Error::other);
