@@ -38,8 +38,8 @@ pub enum NameError {
     /// It begins or ends with white space, where nobody would see it.
     #[error("a name cannot begin or end with white space")]
     OuterSpace,
-    /// It is `Server` or `Client-<number>`, which the server uses itself.
-    #[error("the name is reserved for the server's own use")]
+    /// It is `Server` or `Client-<number>`, which the server uses itself, or begins lines of the client's own.
+    #[error("the name is reserved for lines of the programs' own")]
     Reserved,
 }
 
@@ -121,7 +121,10 @@ fn is_invisible(c: char) -> bool {
 fn is_reserved(text: &str) -> bool {
     let lower = text.to_lowercase();
     let number = lower.strip_prefix("client-");
-    lower == "server" || number.is_some_and(|rest| !rest.is_empty() && rest.chars().all(char::is_numeric))
+    // A client writes its own remarks as `* ...`, `error: ...` and `hint: ...` among the messages.
+    matches!(lower.as_str(), "server" | "error" | "hint")
+        || lower.starts_with('*')
+        || number.is_some_and(|rest| !rest.is_empty() && rest.chars().all(char::is_numeric))
 }
 
 #[cfg(test)]
@@ -154,6 +157,10 @@ mod tests {
         check(" alice", Err(NameError::OuterSpace));
         check("alice\u{3000}", Err(NameError::OuterSpace));
         for name in [
+            "error",
+            "Hint",
+            "*",
+            "* bob",
             "Server",
             "server",
             "SERVER",

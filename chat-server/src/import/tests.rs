@@ -218,8 +218,8 @@ fn users_are_stored_kept_or_refused_each_with_a_reason() {
         "kept \"alice\": the name has an account here, which was left as it was\n\
          refused \"a:b\": a name cannot contain ':'\n\
          refused \"\": a name cannot be empty\n\
-         refused \"Server\": the name is reserved for the server's own use\n\
-         refused \"Client-7\": the name is reserved for the server's own use\n\
+         refused \"Server\": the name is reserved for lines of the programs' own\n\
+         refused \"Client-7\": the name is reserved for lines of the programs' own\n\
          refused \"eve\\n\": a name cannot contain control, invisible or direction-changing characters\n\
          refused \"carol\": a password has 1 to 1024 bytes, this one 0\n\
          refused \"dave\": a password has 1 to 1024 bytes, this one 1025\n\
