@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -142,7 +143,9 @@ fn a_program_that_hangs_when_it_is_asked_does_not_hang_us() {
             fs::read_dir("/proc").unwrap().any(|entry| asked(entry.unwrap().file_name().to_str().unwrap()))
         });
         signal(child.id(), Signal::INT);
+        let start = Instant::now();
         Run::from(child.wait_with_output().unwrap()).expect(130).says("interrupted");
+        assert!(start.elapsed() < Duration::from_secs(5));
         assert!(!home.state().exists(), "{:?}", files_below(&home.state()));
     }
 }
