@@ -248,7 +248,7 @@ fn host_hint(error: &HostError) -> Option<String> {
         }
         HostError::Locked { .. } => "wait until it is done, or end it; the lock ends with it".to_owned(),
         HostError::PortTaken { .. } => {
-            "choose another port with --port, or stop what listens there".to_owned()
+            "stop what listens there, or take another port with `chat-deploy up --port N`".to_owned()
         }
         HostError::PortRefused { .. } => "choose a port above 1023 with --port".to_owned(),
         HostError::BinaryChanged { .. } => {
