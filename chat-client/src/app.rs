@@ -319,6 +319,12 @@ impl App {
         }
     }
 
+    /// Tells whether the client was told to stop and is only saying goodbye.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { then: Some(Exit::Interrupted), .. })
+    }
+
     fn window(&self, session: &Session) -> usize {
         match session.peer {
             Peer::Ours(_) => PIPELINED,

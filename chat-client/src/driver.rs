@@ -60,19 +60,28 @@ pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Ev
             front.want_line();
         }
         let deadline = app.deadline().map(tokio::time::Instant::from_std);
-        let room = front.room();
+        let (room, stopping) = (front.room(), app.is_stopping());
         let event = tokio::select! {
             event = front.next() => event,
             event = async {
-                room.await;
-                connection.next().await
+                // While nothing is read from the server, no time counts against it. Stopping waits for nobody.
+                if !stopping {
+                    room.await;
+                }
+                tokio::select! {
+                    event = connection.next() => event,
+                    () = due(deadline) => Event::Deadline,
+                }
             } => event,
-            () = async { match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            } } => Event::Deadline,
         };
         events.push_back(event);
+    }
+}
+
+async fn due(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
     }
 }
 

@@ -1,21 +1,27 @@
 //! Use in a pipe: lines in, lines out.
 //!
 //! Standard input is read by a thread of its own, one line whenever one is wanted: what is not wanted yet stays in the
-//! pipe. Data goes to standard output, all remarks to standard error.
+//! pipe. Data goes to standard output, all remarks to standard error; `output` writes them.
 
-use std::io::{self, BufRead, Read as _, Write as _};
+mod output;
+
+use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc as blocking;
+use std::time::Duration;
 
 use chat_core::frame::MAX_PACKET_LEN;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::app::{Event, Question, Show};
-use crate::display::{self, Medium, Stream};
+use self::output::Output;
+use crate::app::{Event, Exit, Question, Show};
+use crate::display::{self, Medium};
 use crate::driver::Front;
 
 /// Longer lines fit no packet.
 const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
+/// How long a client that was told to stop still waits for its reader.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The front for pipes.
 #[derive(Debug)]
@@ -23,6 +29,7 @@ pub struct Lines {
     wanted: blocking::Sender<()>,
     events: mpsc::UnboundedReceiver<Event>,
     waiting: bool,
+    output: Output,
     interrupts: Signal,
     terminations: Signal,
 }
@@ -57,24 +64,30 @@ impl Lines {
         });
         let interrupts = signal(SignalKind::interrupt())?;
         let terminations = signal(SignalKind::terminate())?;
-        Ok(Self { wanted, events, waiting: false, interrupts, terminations })
+        let output = Output::start(output::write_standard);
+        Ok(Self { wanted, events, waiting: false, output, interrupts, terminations })
+    }
+
+    /// Waits until everything is written, and returns how the program ends: as it was going to, or stopped by a signal
+    /// while the reader stood still.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when something could not be written.
+    pub async fn finish(mut self, exit: Exit) -> io::Result<Exit> {
+        tokio::select! {
+            written = self.output.written() => written.map(|()| exit),
+            () = tokio::time::sleep(FLUSH_PATIENCE), if exit == Exit::Interrupted => Ok(exit),
+            _ = self.interrupts.recv() => Ok(Exit::Interrupted),
+            _ = self.terminations.recv() => Ok(Exit::Interrupted),
+        }
     }
 }
 
 impl Front for Lines {
     fn show(&mut self, show: &Show) -> io::Result<()> {
-        match display::render(show, Medium::Pipe) {
-            (Stream::Data, text) => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes())?;
-                out.flush()
-            }
-            (Stream::Remark, text) => {
-                // Who does not want the remarks may close them.
-                let _ = io::stderr().lock().write_all(text.as_bytes());
-                Ok(())
-            }
-        }
+        let (stream, text) = display::render(show, Medium::Pipe);
+        self.output.write(stream, text)
     }
 
     fn want_line(&mut self) {
@@ -89,13 +102,13 @@ impl Front for Lines {
     }
 
     fn room(&self) -> impl Future<Output = ()> + 'static {
-        // Writing waits for the reader by itself.
-        std::future::ready(())
+        self.output.room()
     }
 
     async fn next(&mut self) -> Event {
+        let room = self.output.room();
         tokio::select! {
-            Some(event) = self.events.recv() => {
+            Some(event) = async { room.await; self.events.recv().await } => {
                 self.waiting = false;
                 event
             }

@@ -55,7 +55,10 @@ fn chat(cli: &Cli) -> anyhow::Result<Exit> {
             Some(mut terminal) => driver::run(app, target, &mut terminal, first).await,
             None => {
                 let mut lines = Lines::start().context("cannot receive signals")?;
-                driver::run(app, target, &mut lines, first).await
+                match driver::run(app, target, &mut lines, first).await {
+                    Ok(exit) => lines.finish(exit).await,
+                    Err(error) => Err(error),
+                }
             }
         };
         ended.context("cannot write to standard output")

@@ -156,7 +156,7 @@ impl App {
                 self.phase = Phase::Idle;
                 self.note("stopped connecting");
             }
-            Phase::Leaving { then: Some(Exit::Interrupted), .. } => self.stop(now),
+            _ if self.is_stopping() => self.stop(now),
             _ if self.config.interactive && !again => self.note("Ctrl-C again leaves, and so does /exit"),
             Phase::Leaving { .. } => self.emit(Effect::Quit(Exit::Interrupted)),
             _ => self.stop(now),
@@ -165,7 +165,7 @@ impl App {
 
     /// Leaves without much waiting; asked a second time, at once.
     pub(super) fn stop(&mut self, now: Instant) {
-        if let Phase::Leaving { then: Some(Exit::Interrupted), .. } = &self.phase {
+        if self.is_stopping() {
             self.emit(Effect::Quit(Exit::Interrupted));
             return;
         }

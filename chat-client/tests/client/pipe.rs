@@ -8,7 +8,7 @@ use chat_core::noise::Fingerprint;
 
 use crate::original::Original;
 use crate::proxy::{Mischief, Proxy};
-use crate::world::{Home, Server, server_address};
+use crate::world::{Home, PATIENCE, Server, server_address};
 
 fn client(home: &Home, address: SocketAddr, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-client"));
@@ -261,6 +261,28 @@ fn a_reader_who_goes_away_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
     assert!(!err.contains("error"), "{err}");
+}
+
+#[test]
+fn a_reader_who_stands_still_does_not_keep_a_client_from_stopping() {
+    let (server, home) = (Server::start(), Home::new());
+    let mut guest = Guest::enter(&home, server.address(), &[]);
+    guest.hear("has connected");
+    // More than the pipe takes comes back, and nobody reads it.
+    for _ in 0..3 {
+        guest.say(&"x".repeat(50_000));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    guest.interrupt();
+    let started = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = guest.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(started.elapsed() < PATIENCE, "it cannot be interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(130));
 }
 
 #[test]
