@@ -60,9 +60,9 @@ pub enum Action {
 pub struct Address {
     /// Name or IP address of the server
     host: String,
-    /// Port of the server
-    #[arg(default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// Port of the server [default: 12345]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 }
 
 /// How to connect.
@@ -118,7 +118,7 @@ impl From<Wanted> for Encryption {
 
 impl From<&Address> for ServerAddress {
     fn from(address: &Address) -> Self {
-        Self::new(&address.host, address.port)
+        Self::typed(&address.host, address.port, DEFAULT_PORT)
     }
 }
 
@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(server("chat-client"), None);
         assert_eq!(server("chat-client connect Host"), Some("host:12345".to_owned()));
         assert_eq!(server("chat-client connect ::1 4000 --encryption off"), Some("[::1]:4000".to_owned()));
+        assert_eq!(server("chat-client connect host:4000"), Some("host:4000".to_owned()));
         assert!(Cli::try_parse_from(["chat-client", "connect", "host", "0"]).is_err());
         assert!(Cli::try_parse_from(["chat-client", "connect", "host", "--identity", "SHA256:x"]).is_err());
     }

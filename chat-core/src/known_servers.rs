@@ -23,6 +23,18 @@ impl ServerAddress {
         Self { host: host.trim_end_matches('.').to_ascii_lowercase(), port }
     }
 
+    /// Makes an address from what a person typed: host and port as two words, or, as it is shown, as one.
+    #[must_use]
+    pub fn typed(host: &str, port: Option<u16>, usual_port: u16) -> Self {
+        let in_one_word = || Self::parse(host).filter(|address| address.port > 0);
+        // Without brackets the colons of an IPv6 address are its own.
+        let is_unmistakable = |address: &Self| host.starts_with('[') || !address.host.contains(':');
+        match port {
+            Some(port) => Self::new(host, port),
+            None => in_one_word().filter(is_unmistakable).unwrap_or_else(|| Self::new(host, usual_port)),
+        }
+    }
+
     /// Returns the host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -170,6 +182,21 @@ mod tests {
         assert_eq!(text.parse::<KnownServers>().unwrap(), known);
         assert!(known.forget(&home) && !known.forget(&home));
         assert_eq!(known.pins().count(), 1);
+    }
+
+    #[test]
+    fn an_address_may_be_typed_as_one_word_or_as_two() {
+        let check = |host: &str, port, expected: &str| {
+            assert_eq!(ServerAddress::typed(host, port, 12345).to_string(), expected, "{host}");
+        };
+        check("Chat.Example", None, "chat.example:12345");
+        check("chat.example", Some(4000), "chat.example:4000");
+        check("chat.example:4000", None, "chat.example:4000");
+        check("127.0.0.1:4000", None, "127.0.0.1:4000");
+        check("[::1]:4000", None, "[::1]:4000");
+        check("[::1]", None, "[::1]:12345");
+        check("::1", None, "[::1]:12345");
+        check("fe80::1:4000", None, "[fe80::1:4000]:12345");
     }
 
     #[test]

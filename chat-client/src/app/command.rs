@@ -111,7 +111,7 @@ const TABLE: [Row; 14] = [
     Row {
         name: "/connect",
         arguments: "[host [port]]",
-        help: "connect to a server; without a host to the last one, or to this machine",
+        help: "connect to a server; without a host to the last one, at once, or to this machine",
         read: |rest| Some(Command::Connect(read_address(rest)?)),
     },
     Row {
@@ -346,8 +346,8 @@ fn read_address(rest: &str) -> Option<Option<ServerAddress>> {
     if host.is_empty() {
         return Some(None);
     }
-    let port = if port.is_empty() { DEFAULT_PORT } else { port.parse().ok().filter(|port| *port > 0)? };
-    rest.is_empty().then(|| Some(ServerAddress::new(host, port)))
+    let port = if port.is_empty() { None } else { Some(port.parse().ok().filter(|port| *port > 0)?) };
+    rest.is_empty().then(|| Some(ServerAddress::typed(host, port, DEFAULT_PORT)))
 }
 
 fn read_encryption(rest: &str) -> Option<Option<EncryptionChoice>> {
@@ -427,6 +427,7 @@ mod tests {
         check("/connect Chat.Example 4000", "chat.example:4000");
         check("/connect ::1 4000", "[::1]:4000");
         check("/connect [::1]", "[::1]:12345");
+        check("/connect 127.0.0.1:4000", "127.0.0.1:4000");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl App {
     }
 
     fn connect(&mut self, address: Option<ServerAddress>) {
+        // Without an address it means: now, rather than when the wait is over, and otherwise the same.
+        if let (None, Phase::Waiting { resume, .. }) = (&address, &self.phase) {
+            let resume = resume.clone();
+            return self.open(resume.encryption, Some(resume));
+        }
         match self.phase {
             Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None) => {
                 self.fail(format!("already connected to {}", self.address));

@@ -51,6 +51,17 @@ fn a_lost_connection_is_restored_with_encryption_login_and_room() {
 }
 
 #[test]
+fn connecting_by_hand_while_waiting_restores_as_much() {
+    let mut world = World::person().connected();
+    world.line("/join");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    world.event(Event::Lost(reset()));
+    assert_eq!(world.line("/connect"), ["open home:1 Noise"]);
+    let opened = world.opened(ours(), noise());
+    assert_eq!(opened[2..], ["send JOIN"]);
+}
+
+#[test]
 fn a_connection_lost_again_before_all_is_restored_forgets_nothing() {
     let mut world = World::person().connected();
     world.line("/login alice secret");
