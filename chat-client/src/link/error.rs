@@ -223,7 +223,7 @@ impl LinkError {
                 vec!["is a server running there? chat-deploy status lists those it deployed".to_owned()]
             }
             Self::NoGreeting { .. } => vec![
-                "it may be another kind of service, or a chat server of the January 2026 revision, which this client does not speak"
+                "it may be another kind of service, or a later revision of the original chat (January 2026), which this client does not speak"
                     .to_owned(),
             ],
             Self::Original(_) => vec![
@@ -241,6 +241,9 @@ impl LinkError {
             Self::Unprovable(_) => vec!["leave out --encryption or --identity".to_owned()],
             Self::NotDemanded { .. } => {
                 vec!["ask who runs the server for its fingerprint (chat-server identity)".to_owned()]
+            }
+            Self::Misbehaved(Misbehaviour::Frame(_)) => {
+                vec!["is it a chat server? check the port: another kind of service looks like this".to_owned()]
             }
             Self::Pins(error) => vec![error.hint()],
             _ => Vec::new(),
