@@ -15,7 +15,7 @@ use crate::report::Event;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long to wait between two requests.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long to wait between two requests to a server that answers already.
+/// How long to wait between two looks at the process of a server that answers already.
 const SETTLING_PAUSE: Duration = Duration::from_millis(250);
 
 /// What is wrong with a server.
@@ -56,56 +56,67 @@ pub enum Sick {
     Interrupted,
 }
 
-/// Waits until the server at `address` is healthy, runs the program with this digest, and has answered all requests of
-/// the engine's `settling_time` as one and the same process.
+/// Waits until the server at `address` is healthy, runs the program with this digest, and is healthy still when it has run
+/// for the engine's `settling_time` as one and the same process.
 ///
 /// # Errors
 ///
-/// [`Sick`], after the engine's `start_timeout` and `settling_time` at the latest.
+/// [`Sick`], after twice the engine's `start_timeout` and its `settling_time` at the latest.
 pub fn wait_until_healthy(
     engine: &Engine<'_>,
     address: &ServerAddress,
     digest: &Digest,
 ) -> Result<Health, Sick> {
+    let (process, _) = wait_until_answering(engine, address, digest)?;
+    let note = format!("{address} answers; watched for {} s", engine.settling_time.as_secs());
+    engine.report.event(&Event::Progress { units: None, note: &note });
+    settle(engine, &process)?;
+    let (still, health) = wait_until_answering(engine, address, digest)?;
+    same(&process, &still)?;
+    Ok(health)
+}
+
+/// Asks until the server answers as it should.
+fn wait_until_answering(
+    engine: &Engine<'_>,
+    address: &ServerAddress,
+    digest: &Digest,
+) -> Result<(Process, Health), Sick> {
     let deadline = engine.clock.now() + engine.start_timeout;
-    let mut settling: Option<(u32, Duration)> = None;
     loop {
         let process = running(engine)?;
         let expected = engine.host.identity().map_err(Sick::Host)?;
         match engine.health.check(address, expected, ANSWER_WITHIN) {
             Ok(health) => {
-                let since = match settling {
-                    Some((pid, since)) if pid == process.pid => since,
-                    Some(_) => return Err(Sick::Died { how: None }),
-                    None => {
-                        prove(engine, &process, &health, digest)?;
-                        engine.clock.now()
-                    }
-                };
-                if engine.clock.now().saturating_sub(since) >= engine.settling_time {
-                    return Ok(health);
-                }
-                if engine.interrupt.is_set() {
-                    return Err(Sick::Interrupted);
-                }
-                if settling.replace((process.pid, since)).is_none() {
-                    let note = format!("{address} answers; watched for {} s", engine.settling_time.as_secs());
-                    engine.report.event(&Event::Progress { units: None, note: &note });
-                }
-                engine.clock.sleep(SETTLING_PAUSE);
+                prove(engine, &process, &health, digest)?;
+                return Ok((process, health));
             }
             Err(unwell) if !unwell.is_transient => return Err(Sick::Unwell(unwell)),
             Err(source) if engine.clock.now() >= deadline => {
                 return Err(Sick::Silent { within: engine.start_timeout, source });
             }
             Err(_) if engine.interrupt.is_set() => return Err(Sick::Interrupted),
-            Err(_) => {
-                // It has to answer without a gap.
-                settling = None;
-                engine.clock.sleep(PAUSE);
-            }
+            Err(_) => engine.clock.sleep(PAUSE),
         }
     }
+}
+
+/// Watches the process for a while. It is not asked meanwhile: every connection takes a number that a client would have
+/// been shown.
+fn settle(engine: &Engine<'_>, process: &Process) -> Result<(), Sick> {
+    let until = engine.clock.now() + engine.settling_time;
+    while engine.clock.now() < until {
+        if engine.interrupt.is_set() {
+            return Err(Sick::Interrupted);
+        }
+        same(process, &running(engine)?)?;
+        engine.clock.sleep(SETTLING_PAUSE);
+    }
+    Ok(())
+}
+
+fn same(before: &Process, now: &Process) -> Result<(), Sick> {
+    if before.pid == now.pid { Ok(()) } else { Err(Sick::Died { how: None }) }
 }
 
 /// Makes sure that who answered is who the host says, runs the right program, and goes on running.
