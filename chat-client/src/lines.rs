@@ -29,6 +29,8 @@ pub struct Lines {
     wanted: blocking::Sender<()>,
     events: mpsc::UnboundedReceiver<Event>,
     waiting: bool,
+    /// Whether the output has failed and the app knows.
+    cut: bool,
     output: Output,
     interrupts: Signal,
     terminations: Signal,
@@ -65,7 +67,7 @@ impl Lines {
         let interrupts = signal(SignalKind::interrupt())?;
         let terminations = signal(SignalKind::terminate())?;
         let output = Output::start(output::write_standard);
-        Ok(Self { wanted, events, waiting: false, output, interrupts, terminations })
+        Ok(Self { wanted, events, waiting: false, cut: false, output, interrupts, terminations })
     }
 
     /// Waits until everything is written, and returns how the program ends: as it was going to, or stopped by a signal
@@ -106,8 +108,13 @@ impl Front for Lines {
     }
 
     async fn next(&mut self) -> Event {
-        let room = self.output.room();
+        let (room, failed) = (self.output.room(), self.output.failed());
         tokio::select! {
+            // With nobody to write for, there is nobody to read for; `finish` says what went wrong.
+            () = failed, if !self.cut => {
+                self.cut = true;
+                Event::EndOfInput
+            }
             Some(event) = async { room.await; self.events.recv().await } => {
                 self.waiting = false;
                 event

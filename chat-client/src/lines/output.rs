@@ -54,6 +54,12 @@ impl Output {
         self.at_most(FULL_BYTES)
     }
 
+    /// Waits until something could not be written, which may be for ever.
+    pub(super) fn failed(&self) -> impl Future<Output = ()> + 'static {
+        let texts = self.texts.clone();
+        async move { texts.closed().await }
+    }
+
     /// Waits until everything is written.
     ///
     /// # Errors
@@ -136,6 +142,7 @@ mod tests {
     async fn a_reader_who_went_away_is_noticed() {
         let mut output = Output::start(|_, _| Err(io::ErrorKind::BrokenPipe.into()));
         output.write(Stream::Data, "x".repeat(FULL_BYTES + 1)).unwrap();
+        output.failed().await;
         output.room().await;
         assert_eq!(output.written().await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert!(output.write(Stream::Data, String::new()).is_err());
