@@ -24,7 +24,7 @@ use self::command::Account;
 use self::session::{Resume, Session};
 use crate::link::{Encryption, Incoming, LinkError, Peer, Protection, Switch};
 
-pub use self::words::error_chain;
+pub use crate::link::error_chain;
 
 /// How many requests a program in a pipe may have unanswered at a server of ours. An original server loses packets that
 /// the network splits, so there it is one.

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use self::classic::KeySource;
-pub use self::error::{LinkError, Misbehaviour, OwnKeysError};
+pub use self::error::{LinkError, Misbehaviour, OwnKeysError, error_chain};
 use self::trust::Plan;
 pub use self::trust::{Basis, Encryption, Peer, Trust};
 use self::wire::{Signal, Wire};

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use chat_client::link::error_chain;
 use chat_client::pins::PinsError;
 
 use crate::apply::{ApplyError, RolledBack};
@@ -13,7 +14,7 @@ use crate::cli::Provider;
 use crate::host::HostError;
 use crate::instance::InstanceName;
 use crate::interrupt;
-use crate::observe::{ObserveError, chain};
+use crate::observe::ObserveError;
 use crate::release::{BuildError, SERVER};
 use crate::settings::SettingsError;
 use crate::steps::check::Sick;
@@ -111,7 +112,7 @@ impl Error {
     /// Returns the message with its causes, on one line.
     #[must_use]
     pub fn message(&self) -> String {
-        printable(&chain(self))
+        printable(&error_chain(self))
     }
 
     /// Returns what belongs to the message but not on its line: what cargo or the server said, the single mistakes.
@@ -136,8 +137,8 @@ impl Error {
             Self::Apply(ApplyError::Unhealthy(unhealthy)) => vec![printable(&match &unhealthy.rolled_back {
                 RolledBack::To(former) => format!("rolled back: {former} runs again and is healthy"),
                 RolledBack::Nothing => "there is nothing to roll back to; the server is stopped".to_owned(),
-                RolledBack::Sick(former, why) => format!("rolled back to {former}, but {}", chain(why)),
-                RolledBack::Failed(error) => format!("the roll back failed too: {}", chain(error)),
+                RolledBack::Sick(former, why) => format!("rolled back to {former}, but {}", error_chain(why)),
+                RolledBack::Failed(error) => format!("the roll back failed too: {}", error_chain(error)),
             })],
             Self::Apply(ApplyError::Interrupted { before: "confirm" }) => {
                 vec!["the new release runs, but it was not seen healthy yet".to_owned()]

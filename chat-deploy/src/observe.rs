@@ -61,16 +61,3 @@ fn root_cause(mut error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
-
-/// Writes an error and its causes on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

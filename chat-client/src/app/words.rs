@@ -2,19 +2,6 @@
 
 use crate::link::{Basis, Peer, Protection};
 
-/// Writes an error and its causes on one line.
-#[must_use]
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// Says how a connection is protected, and what that is worth.
 pub(super) fn describe(protection: &Protection) -> String {
     match protection {

@@ -268,3 +268,16 @@ impl From<OwnKeysError> for LinkError {
         Self::OwnKeys(error)
     }
 }
+
+/// Writes an error and its causes on one line.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

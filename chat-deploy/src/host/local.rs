@@ -23,6 +23,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
+use chat_client::link::error_chain;
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::{Fingerprint, Identity};
 use zeroize::Zeroizing;
@@ -31,7 +32,6 @@ use super::{Held, Host, HostError, HostState, LogSpan, Server};
 use crate::config::ServerConfig;
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
-use crate::observe::chain;
 use crate::release::{Digest, Release, ReleaseId};
 
 pub use layout::{Layout, StateRoot};
@@ -129,7 +129,7 @@ impl Host for LocalHost {
         // It has to be seen also where it is damaged, and removed.
         let (identity, identity_problem) = match self.identity() {
             Ok(identity) => (identity, None),
-            Err(error) => (None, Some(chain(&error))),
+            Err(error) => (None, Some(error_chain(&error))),
         };
         Ok(HostState {
             releases: releases::list(&self.layout)?,

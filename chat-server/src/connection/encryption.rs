@@ -16,7 +16,7 @@ use chat_core::text;
 use super::{Connection, Step, Work};
 use crate::delivery::{Cipher, Classic};
 
-/// Cipher tables worked out at a time: a key of the largest size allowed costs some milliseconds, which are nobody
+/// Cipher tables worked out at a time: the dearest key allowed costs some tens of milliseconds, which are nobody
 /// else's, but for clients that turn classic encryption on as well.
 pub(crate) const TABLES_AT_A_TIME: usize = 1;
 
