@@ -8,6 +8,8 @@
 //! `host/local.rs` is this machine.
 
 pub mod local;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 
 use std::io;
 use std::net::SocketAddr;

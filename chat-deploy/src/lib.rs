@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod commands;
 pub mod config;
 pub mod desired;
@@ -23,6 +24,7 @@ pub mod health;
 pub mod host;
 pub mod instance;
 pub mod interrupt;
+pub mod machine;
 pub mod observe;
 pub mod pins;
 pub mod plan;

@@ -48,7 +48,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(action: Action, subject: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(action: Action, subject: &'static str, text: impl Into<String>) -> Self {
         Self { action, subject, text: text.into() }
     }
 }

@@ -1,0 +1,155 @@
+//! The machine that EC2 runs for an instance, with its security group and key pair: what it should be, what it is, and the
+//! steps in between. What runs on it is the affair of `host.rs` and the plan next door.
+//!
+//! Truth is in the cloud: everything is found by its tags, each time anew, so that a run that was cut off anywhere leaves
+//! behind what the next one goes on from.
+//!
+//! ```text
+//! Spec ─────────────────┐
+//!                       ├─► diff ──► Plan ──► apply, steps/ ──► Machine ──► SSH
+//! observe(cloud, name) ─┘   (pure)   (shown)
+//! ```
+
+pub mod apply;
+pub mod cost;
+pub mod diff;
+pub mod observe;
+pub mod plan;
+pub mod spec;
+pub mod tags;
+
+use std::net::Ipv4Addr;
+
+use crate::cloud::{CloudError, Instance, InstanceId, InstanceState};
+use crate::instance::InstanceName;
+
+pub use tags::Ownership;
+
+/// A machine of ours, as a command finds it or a run leaves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Which.
+    pub id: InstanceId,
+    /// Whose.
+    pub ownership: Ownership,
+    /// What it does.
+    pub state: InstanceState,
+    /// Where it is reached, while it runs.
+    pub address: Option<Ipv4Addr>,
+    /// The name its host keys are pinned under here: the client token it was made with, which is known before the machine is,
+    /// or else its id.
+    pub pinned_as: String,
+    /// The fingerprints of host keys that the cloud vouches for, by its tags.
+    pub host_keys: Vec<String>,
+    /// The one among them that was in the user-data, and is to be exchanged.
+    pub bootstrap_key: Option<String>,
+}
+
+impl Machine {
+    /// Reads a machine; `None` if it carries no tags of ours.
+    #[must_use]
+    pub fn of(instance: &Instance) -> Option<Self> {
+        let (ownership, _) = tags::ownership(instance)?;
+        let tag = |key: &str| instance.tags.get(key).filter(|value| !value.is_empty()).cloned();
+        let bootstrap_key = tag(tags::BOOTSTRAP_KEY);
+        Some(Self {
+            id: instance.id.clone(),
+            ownership,
+            state: instance.state,
+            address: instance.address,
+            pinned_as: instance.client_token.clone().unwrap_or_else(|| instance.id.as_str().to_owned()),
+            host_keys: tag(tags::HOST_KEY).into_iter().chain(bootstrap_key.clone()).collect(),
+            bootstrap_key,
+        })
+    }
+}
+
+/// Why nothing can be planned or done about a machine, other than a call that failed in a step (`apply.rs`).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MachineError {
+    /// A call failed while looking.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// Several machines carry the tags of one instance.
+    #[error("{} machines in {region} are tagged as {instance}: {}", ids.len(), join(ids))]
+    Several {
+        /// Of which instance.
+        instance: InstanceName,
+        /// Where.
+        region: String,
+        /// Which.
+        ids: Vec<InstanceId>,
+    },
+    /// Several machines made by hand have this name, so which to adopt is not clear.
+    #[error("{} machines in {region} that chat-deploy did not make are named {instance}: {}", ids.len(), join(ids))]
+    SeveralToAdopt {
+        /// The name.
+        instance: InstanceName,
+        /// Where.
+        region: String,
+        /// Which.
+        ids: Vec<InstanceId>,
+    },
+    /// A machine made by hand has this name, and nobody said that it may be used.
+    #[error("{id} is named {instance}, and chat-deploy did not make it")]
+    NotAdopted {
+        /// The name.
+        instance: InstanceName,
+        /// Which.
+        id: InstanceId,
+    },
+    /// The account has no default network, and none was named.
+    #[error("{region} has no default VPC")]
+    NoDefaultVpc {
+        /// Where.
+        region: String,
+    },
+    /// No subnet will do.
+    #[error("no subnet in {region} will do: {why}")]
+    NoSubnet {
+        /// Where.
+        region: String,
+        /// What each lacks.
+        why: String,
+    },
+    /// No type will do.
+    #[error("none of {types} is to be had in {region}: {why}")]
+    NoType {
+        /// Where.
+        region: String,
+        /// Those wanted.
+        types: String,
+        /// Why not, type by type.
+        why: String,
+    },
+    /// There is no image.
+    #[error("no image {wanted} is available in {region}")]
+    NoImage {
+        /// Where.
+        region: String,
+        /// Which, or what kind.
+        wanted: String,
+    },
+}
+
+fn join(ids: &[InstanceId]) -> String {
+    ids.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The host keys that are pinned on this machine, by the machine's [`Machine::pinned_as`].
+pub trait HostKeyPins {
+    /// Pins one more key, a line as in `ssh_host_ed25519_key.pub`. Done when it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being written.
+    fn pin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Forgets all keys of a machine; one that has none is no error.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being written.
+    fn forget(&self, name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
