@@ -26,6 +26,7 @@ pub mod instance;
 pub mod interrupt;
 pub mod machine;
 pub mod observe;
+pub mod outline;
 pub mod pins;
 pub mod plan;
 pub mod release;

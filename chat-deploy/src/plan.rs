@@ -10,6 +10,7 @@ use chat_core::noise::Fingerprint;
 use serde::Serialize;
 
 use crate::config::ServerConfig;
+use crate::outline::Outline;
 use crate::release::{Release, ReleaseId};
 
 /// What happens to a thing; a closed set, one glyph each.
@@ -256,30 +257,16 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Returns what changes, line by line.
+    /// Returns what changes, for a person.
     #[must_use]
-    pub fn rows(&self) -> Vec<Row> {
-        self.steps.iter().flat_map(Step::rows).collect()
-    }
-
-    /// Counts what is added, changed and removed.
-    #[must_use]
-    pub fn counts(&self) -> [usize; 3] {
-        let rows = self.rows();
-        [Action::Add, Action::Change, Action::Remove]
-            .map(|action| rows.iter().filter(|row| row.action == action).count())
+    pub fn outline(&self) -> Outline {
+        Outline { rows: self.steps.iter().flat_map(Step::rows).collect(), notes: Vec::new() }
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.rows();
-        let width = rows.iter().map(|row| row.subject.len()).max().unwrap_or_default();
-        for Row { action, subject, text } in &rows {
-            writeln!(f, "  {} {subject:width$}  {text}", action.glyph())?;
-        }
-        let [add, change, remove] = self.counts();
-        write!(f, "\nPlan: {add} to add, {change} to change, {remove} to remove.")
+        self.outline().fmt(f)
     }
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
+use crate::outline::Outline;
 use crate::report::{Event, Report};
 
 use self::json::Json;
@@ -92,10 +92,10 @@ impl Ui {
     /// # Errors
     ///
     /// [`Error::NotShown`].
-    pub fn show_plan(&self, heading: &str, plan: &Plan) -> Result<(), Error> {
+    pub fn show_plan(&self, heading: &str, outline: &Outline) -> Result<(), Error> {
         match &self.form {
-            Form::Json(json) => json.plan(plan),
-            _ => write!(io::stderr(), "{heading}\n\n{}\n\n", self.err_style.plan(plan)),
+            Form::Json(json) => json.plan(outline),
+            _ => write!(io::stderr(), "{heading}\n\n{}\n\n", self.err_style.plan(outline)),
         }
         .map_err(Error::NotShown)
     }
@@ -105,10 +105,10 @@ impl Ui {
     /// # Errors
     ///
     /// [`Error::Output`].
-    pub fn print_plan(&self, heading: &str, plan: &Plan) -> Result<(), Error> {
+    pub fn print_plan(&self, heading: &str, outline: &Outline) -> Result<(), Error> {
         match &self.form {
-            Form::Json(json) => json.plan(plan),
-            _ => write!(io::stdout(), "{heading}\n\n{}\n", self.out_style.plan(plan)),
+            Form::Json(json) => json.plan(outline),
+            _ => write!(io::stdout(), "{heading}\n\n{}\n", self.out_style.plan(outline)),
         }
         .map_err(Error::Output)
     }
@@ -120,7 +120,7 @@ impl Ui {
     /// [`Error::Output`].
     pub fn no_changes(&self, text: &str) -> Result<(), Error> {
         match &self.form {
-            Form::Json(json) => json.plan(&Plan::default()),
+            Form::Json(json) => json.plan(&Outline::default()),
             _ => writeln!(io::stderr(), "{text}"),
         }
         .map_err(Error::Output)

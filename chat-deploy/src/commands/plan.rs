@@ -15,6 +15,6 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Er
         context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
         return Ok(Outcome::Done);
     }
-    context.ui.print_plan(&session.heading(), &plan)?;
+    context.ui.print_plan(&session.heading(), &plan.outline())?;
     Ok(if args.detailed_exitcode { Outcome::ChangesPending } else { Outcome::Done })
 }

@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
     /// Shows a plan and, unless that was granted beforehand, asks whether to go ahead.
     pub(super) fn confirm(&self, plan: &Plan, question: &str, yes: bool) -> Result<(), Error> {
         let ui = self.context.ui;
-        let shown = ui.show_plan(&self.heading(), plan);
+        let shown = ui.show_plan(&self.heading(), &plan.outline());
         if yes {
             // What was granted beforehand is done whether or not anybody looks on.
             return Ok(());

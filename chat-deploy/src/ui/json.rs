@@ -5,7 +5,7 @@
 //! - `started`: `step`, `what`; then `progress`: `done` and `total` where known, `note`; then `finished` or `failed`:
 //!   `step`, `what`, `seconds`;
 //! - `plan`: `changes`, each with `action` (`add`, `change`, `remove`), `subject` and `text`; empty if all is as it
-//!   should be;
+//!   should be; and `notes`, what to know besides;
 //! - `ready`: `host`, `port`, `identity`, `command`, the line to type;
 //! - `note`: `text`;
 //! - `error`: `message`, `details`, `notes`, `hints`, `exit_code`; always the last.
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::Ready;
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::outline::Outline;
 use crate::report::Event;
 
 /// Writes JSON lines.
@@ -30,8 +30,8 @@ impl Json {
         self.value(&describe(event))
     }
 
-    pub(super) fn plan(&self, plan: &Plan) -> io::Result<()> {
-        self.value(&json!({ "event": "plan", "changes": plan.rows() }))
+    pub(super) fn plan(&self, outline: &Outline) -> io::Result<()> {
+        self.value(&json!({ "event": "plan", "changes": outline.rows, "notes": outline.notes }))
     }
 
     pub(super) fn ready(&self, ready: &Ready<'_>) -> io::Result<()> {

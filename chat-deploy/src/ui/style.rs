@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use crate::error::Error;
-use crate::plan::{Action, Plan};
+use crate::outline::Outline;
+use crate::plan::Action;
 
 /// How to write text to one stream.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +27,8 @@ impl Style {
 
     /// Writes a plan, its glyphs in the colours of what they do.
     #[must_use]
-    pub fn plan(self, plan: &Plan) -> String {
-        let mut text = plan.to_string();
+    pub fn plan(self, outline: &Outline) -> String {
+        let mut text = outline.to_string();
         for (action, colour) in [(Action::Add, GREEN), (Action::Change, YELLOW), (Action::Remove, RED)] {
             let glyph = action.glyph();
             text = text
@@ -158,8 +159,8 @@ mod tests {
         let digest = digest::of_bytes(b"");
         let release =
             Release { id: id("1"), digest, size_bytes: 3_456_789, deployed_at: 0, origin: "/x".into() };
-        let plan = Plan { steps: vec![crate::plan::Step::Install(release)] };
-        assert_eq!(PLAIN.plan(&plan), plan.to_string());
+        let outline = crate::plan::Plan { steps: vec![crate::plan::Step::Install(release)] }.outline();
+        assert_eq!(PLAIN.plan(&outline), outline.to_string());
         let painted = Style { colour: true }.plan(&plan);
         assert!(painted.starts_with("  \u{1b}[32m+\u{1b}[0m release  1-"), "{painted:?}");
         assert!(!PLAIN.error(&Error::Cancelled).contains('\u{1b}'));
