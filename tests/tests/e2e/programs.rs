@@ -18,8 +18,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
+        // With the examples cargo resolves the features that it resolves for tests, and compiles no dependency anew.
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bins"])
+            .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(built.unwrap().success(), "the programs do not build");
