@@ -145,12 +145,12 @@ pub trait Cloud: Sync {
     /// [`CloudError`]; [`CloudErrorKind::Duplicate`] if there is one of that name.
     fn import_key_pair(&self, name: &str, public_key: &str, tags: &Tags) -> Result<KeyPairId, CloudError>;
 
-    /// DeleteKeyPair; one that is not there is no error.
+    /// DeleteKeyPair, by its name; one that is not there is no error.
     ///
     /// # Errors
     ///
     /// [`CloudError`].
-    fn delete_key_pair(&self, id: &KeyPairId) -> Result<(), CloudError>;
+    fn delete_key_pair(&self, name: &str) -> Result<(), CloudError>;
 
     /// RunInstances: one machine, tagged from the start, its volume and network interface too.
     ///
