@@ -1,9 +1,6 @@
 //! The steps that lead to a machine, or to none, and how they look to the person who is asked.
 
-use crate::cloud::{
-    GroupId, GroupRule, Image, InstanceId, InstanceType, KeyPairId, Rule, SecurityGroup, SubnetId, VpcId,
-};
-use crate::machine::tags::GENERATION;
+use crate::cloud::{GroupId, GroupRule, Image, InstanceId, InstanceType, KeyPairId, Rule, SubnetId, VpcId};
 
 /// One step. Every step may be taken again: what is done already is success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,31 +108,11 @@ pub struct Choice {
     pub zone: String,
 }
 
-/// A security group that is there already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundGroup {
-    /// Which.
-    pub id: GroupId,
-    /// How many machines were made for this instance before, by the group's tag; 0 without one.
-    pub generation: u64,
-}
-
-impl FoundGroup {
-    /// Reads a group's tags.
-    #[must_use]
-    pub fn of(group: &SecurityGroup) -> Self {
-        let generation = group.tags.get(GENERATION).and_then(|value| value.parse().ok()).unwrap_or(0);
-        Self { id: group.id.clone(), generation }
-    }
-}
-
 /// The steps, and what else the person should see.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// In the order they are taken.
     pub steps: Vec<Step>,
-    /// The group that rules and a new machine go to, if there is one already; else the one that `CreateGroup` makes.
-    pub group: Option<FoundGroup>,
     /// What is there and not as it should be, and is not ours to change: `tcp 80 from 0.0.0.0/0 in sg-1 was not opened by chat-deploy`.
     pub drift: Vec<String>,
     /// What stays when all is removed: `i-1, which was adopted`.
