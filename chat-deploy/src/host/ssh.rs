@@ -1,3 +1,8 @@
 //! A Linux host reached by SSH: systemd runs the server there, and a script of ours does what has to be done as root.
 
+pub mod keys;
+pub mod known_hosts;
 pub mod remote;
+pub mod session;
+mod store;
+pub mod trust;

@@ -4,6 +4,8 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use super::keys::KeyError;
+use super::known_hosts::PinnedHostsError;
 use crate::host::Held;
 
 /// A verified, authenticated connection to one host as its login user. Commands are lines for a POSIX shell.
@@ -26,11 +28,12 @@ pub trait Remote {
     /// [`RemoteError`]; [`RemoteError::Ended`] if the command ends before it has written a line.
     fn hold(&self, command: &str, within: Duration) -> Result<(String, Box<dyn Held + '_>), RemoteError>;
 
-    /// Passes on the output of a command, whole lines at a time, until it ends, the run is interrupted or `sink` fails.
+    /// Passes on the output of a command, whole lines at a time, until it ends or the run is interrupted.
     ///
     /// # Errors
     ///
-    /// [`RemoteError`], the sink's as [`RemoteError::Sink`].
+    /// [`RemoteError`], the sink's as [`RemoteError::Sink`]; [`RemoteError::Ended`] if the command ends with another exit
+    /// code than 0.
     fn follow(&self, command: &str, sink: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), RemoteError>;
 
     /// Runs a command to its end and passes its output, byte by byte as it is, on to `sink`.
@@ -112,6 +115,14 @@ pub enum RemoteError {
         /// Why.
         source: io::Error,
     },
+    /// Something accepts the connection and says nothing.
+    #[error("{peer} accepts the connection and then says nothing for {} s", within.as_secs())]
+    Silent {
+        /// Who.
+        peer: String,
+        /// How long it had.
+        within: Duration,
+    },
     /// Something listens that is not SSH.
     #[error("{peer} does not speak SSH: {said}")]
     NotSsh {
@@ -146,6 +157,25 @@ pub enum RemoteError {
         /// The key it shows, as a fingerprint.
         shown: String,
     },
+    /// The host key was withdrawn.
+    #[error("{peer} shows the host key {shown}, which is marked as revoked")]
+    RevokedHostKey {
+        /// Who.
+        peer: String,
+        /// The key it shows, as a fingerprint.
+        shown: String,
+    },
+    /// The person does not know the host key.
+    #[error("the host key {shown} of {peer} was not accepted")]
+    NotAccepted {
+        /// Who.
+        peer: String,
+        /// The key it shows, as a fingerprint.
+        shown: String,
+    },
+    /// The keys pinned on this machine cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinnedHostsError),
     /// It does not let us in.
     #[error("{peer} does not accept {tried}")]
     Denied {
@@ -155,12 +185,15 @@ pub enum RemoteError {
         tried: String,
     },
     /// A key cannot be used.
-    #[error("the key {} cannot be used: {why}", path.display())]
-    Key {
-        /// The file.
-        path: std::path::PathBuf,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The person could not be asked.
+    #[error("nobody could be asked about {peer}")]
+    Prompt {
+        /// About whom.
+        peer: String,
         /// Why.
-        why: String,
+        source: io::Error,
     },
     /// A command took too long.
     #[error("{peer} did not finish within {} s: {doing}", within.as_secs())]
@@ -220,8 +253,24 @@ impl RemoteError {
             Self::Filtered { .. }
                 | Self::Refused { .. }
                 | Self::Unreachable { .. }
+                | Self::Silent { .. }
                 | Self::NotSsh { .. }
                 | Self::Handshake { .. }
         )
     }
+
+    /// Says of a wait in several tries how long it was in all.
+    #[must_use]
+    pub(super) fn after(self, all: Duration) -> Self {
+        match self {
+            Self::Filtered { peer, .. } => Self::Filtered { peer, within: all },
+            other => other,
+        }
+    }
+}
+
+/// Writes a word so that a POSIX shell takes it as it is.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
