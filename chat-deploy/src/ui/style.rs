@@ -161,7 +161,7 @@ mod tests {
             Release { id: id("1"), digest, size_bytes: 3_456_789, deployed_at: 0, origin: "/x".into() };
         let outline = crate::plan::Plan { steps: vec![crate::plan::Step::Install(release)] }.outline();
         assert_eq!(PLAIN.plan(&outline), outline.to_string());
-        let painted = Style { colour: true }.plan(&plan);
+        let painted = Style { colour: true }.plan(&outline);
         assert!(painted.starts_with("  \u{1b}[32m+\u{1b}[0m release  1-"), "{painted:?}");
         assert!(!PLAIN.error(&Error::Cancelled).contains('\u{1b}'));
     }
