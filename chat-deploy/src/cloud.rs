@@ -4,10 +4,16 @@
 //! methods too: a lost answer, a thing that is there and not yet visible, a kill. What the calls are for is decided in
 //! `machine.rs`. Behind the trait is `cloud/ec2.rs`, or a cloud in memory in the tests.
 
+mod connect;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 mod error;
+mod permissions;
 mod types;
 
-pub use self::error::{CloudError, CloudErrorKind};
+pub use self::connect::{AddressError, ConnectError, Ec2Settings, connect, public_address};
+pub use self::error::{CloudError, CloudErrorKind, FailedCall};
+pub use self::permissions::{Action, Permission, Subjects, policy};
 pub use self::types::{
     GroupId, GroupRule, Image, ImageId, ImageQuery, Instance, InstanceId, InstanceQuery, InstanceState,
     InstanceType, KeyPair, KeyPairId, Launch, NewGroup, Offering, RouteToInternet, Rule, RuleId,
@@ -195,4 +201,11 @@ pub trait Cloud: Sync {
     ///
     /// [`CloudError`].
     fn untag(&self, resource: &str, keys: &[&str]) -> Result<(), CloudError>;
+
+    /// Asks by dry runs, which change nothing, what the credentials allow: one entry for each of [`Action::ALL`]. A cloud
+    /// that has no permissions answers with none.
+    fn permissions(&self, subjects: &Subjects) -> Vec<(Action, Permission)> {
+        let _ = subjects;
+        Vec::new()
+    }
 }

@@ -2,10 +2,15 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::Deref;
 
-/// A call that failed.
+/// A call that failed. What is known of it is boxed, so that errors stay small on the way of what does not fail.
 #[derive(Debug)]
-pub struct CloudError {
+pub struct CloudError(Box<FailedCall>);
+
+/// What is known of a call that failed.
+#[derive(Debug)]
+pub struct FailedCall {
     /// The call: `RunInstances`.
     pub operation: &'static str,
     /// What it was about, where that is known: an id or a name.
@@ -20,6 +25,36 @@ pub struct CloudError {
     pub request_id: Option<String>,
     /// Why no answer came.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl CloudError {
+    /// Takes what EC2 answered to a call about something.
+    #[must_use]
+    pub fn answered(operation: &'static str, resource: Option<&str>, code: &str, message: &str) -> Self {
+        Self::from(FailedCall {
+            operation,
+            resource: resource.map(str::to_owned),
+            kind: CloudErrorKind::of(code, message),
+            code: Some(code.to_owned()),
+            message: Some(message.to_owned()),
+            request_id: None,
+            source: None,
+        })
+    }
+}
+
+impl From<FailedCall> for CloudError {
+    fn from(call: FailedCall) -> Self {
+        Self(Box::new(call))
+    }
+}
+
+impl Deref for CloudError {
+    type Target = FailedCall;
+
+    fn deref(&self) -> &FailedCall {
+        &self.0
+    }
 }
 
 /// What an error comes down to.

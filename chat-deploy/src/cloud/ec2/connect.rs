@@ -1,0 +1,202 @@
+//! Finding region and credentials, and setting time limits and retries. What AWS's own tools honour is honoured here:
+//! profiles, SSO, `aws login`, roles, `AWS_ENDPOINT_URL`, proxies.
+
+use std::env;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::{RetryConfig, RetryMode};
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, imds};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::IdentityCache;
+
+use super::Ec2;
+use super::driver::Driver;
+use crate::cloud::{ConnectError, Ec2Settings};
+
+/// How often a call is made at most, unless `AWS_MAX_ATTEMPTS` says otherwise. More than the SDK's three: a lost answer, a
+/// 503 and a throttled call in a row are not yet a reason to leave a deployment half done.
+const MAX_ATTEMPTS: u32 = 6;
+/// How long it waits before the second attempt, at most; twice as long before each one after it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long one attempt may take. RunInstances takes a few seconds on a bad day.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a call may take with all its attempts.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long credentials may take: a program that fetches them may ask its user for something.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long EC2's metadata service may take to be there. Where there is none, nothing answers at all.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(500);
+
+const DISABLE_METADATA: &str = "AWS_EC2_METADATA_DISABLED";
+
+impl Ec2 {
+    /// Looks for region and credentials. No call is made to EC2 yet; to others only if the credentials are had from them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], within a few seconds also where there is nothing to be found.
+    pub fn connect(settings: &Ec2Settings) -> Result<Self, ConnectError> {
+        let retries = retries(variable)?;
+        let driver = Driver::start().map_err(ConnectError::Setup)?;
+        let config = driver.wait(load(settings, retries))?;
+        let region = config.region().map(ToString::to_string).unwrap_or_default();
+        Ok(Self { client: Client::new(&config), region, dry_run: false, driver: Arc::new(driver) })
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads the variables about retries ourselves: the SDK panics at a value it does not like.
+pub(super) fn retries(variable: impl Fn(&str) -> Option<String>) -> Result<RetryConfig, ConnectError> {
+    let mut retries = RetryConfig::standard()
+        .with_max_attempts(MAX_ATTEMPTS)
+        .with_initial_backoff(FIRST_PAUSE)
+        .with_max_backoff(LONGEST_PAUSE);
+    if let Some(value) = variable("AWS_MAX_ATTEMPTS") {
+        let attempts = value.parse().ok().filter(|attempts| *attempts > 0).ok_or({
+            ConnectError::Variable { name: "AWS_MAX_ATTEMPTS", value, wanted: "a number above 0" }
+        })?;
+        retries = retries.with_max_attempts(attempts);
+    }
+    if let Some(value) = variable("AWS_RETRY_MODE") {
+        let mode = value.parse::<RetryMode>().map_err(|_| ConnectError::Variable {
+            name: "AWS_RETRY_MODE",
+            value,
+            wanted: "'standard' or 'adaptive'",
+        })?;
+        retries = retries.with_retry_mode(mode);
+    }
+    Ok(retries)
+}
+
+async fn load(settings: &Ec2Settings, retries: RetryConfig) -> Result<SdkConfig, ConnectError> {
+    let version = BehaviorVersion::v2026_01_12();
+    let provider = ProviderConfig::default().with_behavior_version(Some(version));
+    let metadata = imds::Client::builder()
+        .configure(&provider)
+        .connect_timeout(METADATA_TIMEOUT)
+        .read_timeout(METADATA_TIMEOUT)
+        .operation_timeout(4 * METADATA_TIMEOUT)
+        .max_attempts(2)
+        .build();
+    let region = find_region(settings, &provider, &metadata).await?;
+    let provider = provider.with_region(Some(region.clone()));
+    let credentials = find_credentials(settings, &region, provider, metadata).await?;
+
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    let mut loader = aws_config::defaults(version)
+        .region(region)
+        .credentials_provider(credentials)
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
+        .retry_config(retries)
+        .timeout_config(timeouts);
+    if let Ok(name) = AppName::new("chat-deploy") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    Ok(loader.load().await)
+}
+
+async fn find_region(
+    settings: &Ec2Settings,
+    provider: &ProviderConfig,
+    metadata: &imds::Client,
+) -> Result<Region, ConnectError> {
+    let mut profile = ProfileFileRegionProvider::builder().configure(provider);
+    if let Some(name) = &settings.profile {
+        profile = profile.profile_name(name);
+    }
+    let metadata = imds::region::Builder::default().configure(provider).imds_client(metadata.clone());
+    let chain = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build())
+        .or_else(metadata.build());
+    chain.region().await.ok_or_else(|| ConnectError::NoRegion {
+        looked_at: format!("--region, AWS_REGION, {}", looked_at(settings)),
+    })
+}
+
+/// Finds where credentials come from, and takes them once to see whether they do.
+async fn find_credentials(
+    settings: &Ec2Settings,
+    region: &Region,
+    provider: ProviderConfig,
+    metadata: imds::Client,
+) -> Result<Prefetched, ConnectError> {
+    let chain = match &settings.profile {
+        // Who names a profile means that one, whatever the environment has.
+        Some(name) => {
+            let profile = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name);
+            SharedCredentialsProvider::new(profile.build())
+        }
+        None => {
+            let chain = DefaultCredentialsChain::builder().region(region.clone()).configure(provider);
+            SharedCredentialsProvider::new(chain.imds_client(metadata).build().await)
+        }
+    };
+    let first = tokio::time::timeout(CREDENTIALS_TIMEOUT, chain.provide_credentials()).await;
+    match first.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT))) {
+        Ok(first) => Ok(Prefetched { first: Mutex::new(Some(first)), chain }),
+        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(ConnectError::NoCredentials {
+            looked_at: match &settings.profile {
+                Some(name) => format!("profile {name} in ~/.aws"),
+                None => format!("AWS_ACCESS_KEY_ID, {}", looked_at(settings)),
+            },
+        }),
+        Err(error) => Err(ConnectError::BadCredentials { whose: whose(settings), source: Box::new(error) }),
+    }
+}
+
+/// Says which files and services were looked at, after the flags and variables.
+fn looked_at(settings: &Ec2Settings) -> String {
+    let is_off = variable(DISABLE_METADATA).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let metadata = if is_off { format!("{DISABLE_METADATA} is set") } else { "no answer".to_owned() };
+    format!("{} in ~/.aws, EC2's metadata service ({metadata})", whose(settings))
+}
+
+fn whose(settings: &Ec2Settings) -> String {
+    let named = settings.profile.clone().or_else(|| variable("AWS_PROFILE"));
+    format!("profile {}", named.as_deref().unwrap_or("default"))
+}
+
+/// Credentials that were fetched already: handed out once, and then fetched anew each time the SDK finds them expired.
+#[derive(Debug)]
+struct Prefetched {
+    first: Mutex<Option<Credentials>>,
+    chain: SharedCredentialsProvider,
+}
+
+impl ProvideCredentials for Prefetched {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(first) => future::ProvideCredentials::ready(Ok(first)),
+            None => self.chain.provide_credentials(),
+        }
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.chain.fallback_on_interrupt()
+    }
+}

@@ -1,0 +1,1 @@
+//! The adapter over an HTTP client that answers from a script.
