@@ -146,7 +146,9 @@ impl Session {
             let is_denied = matches!(error, RemoteError::Denied { .. });
             let may_yet_be_let_in =
                 is_denied && denied_since.get_or_insert(began).elapsed() < wait.denied_grace;
-            if !(error.is_transient() || may_yet_be_let_in) || started.elapsed() >= wait.within {
+            // A try that has no time left would only end in a time-out, and hide what is really the matter.
+            let is_over = started.elapsed() + RETRY_EVERY >= wait.within;
+            if !(error.is_transient() || may_yet_be_let_in) || is_over {
                 return Err(error.after(wait.within));
             }
             if matches!(error, RemoteError::Filtered { .. }) {
@@ -218,12 +220,24 @@ fn attempt(
     interrupt: &Interrupt,
 ) -> Result<Arc<Link>, RemoteError> {
     let peer = target.peer();
-    let socket = dial::dial(&target.host, target.port, &peer, &Patience::new(dial_within, interrupt))?;
-    let mut patience = Patience::new(talk_within, interrupt);
     let evidence = target.trust.evidence(&target.host, target.port)?;
-    let link = Link::open(socket, &peer, &evidence.preference(), &patience)?;
-    verify(target, &link, evidence.judge(&link.host_key), &mut patience)?;
-    let link = Arc::new(link);
+    let meet = |preference: &str| {
+        let socket = dial::dial(&target.host, target.port, &peer, &Patience::new(dial_within, interrupt))?;
+        let mut patience = Patience::new(talk_within, interrupt);
+        let link = Link::open(socket, &peer, preference, &patience)?;
+        verify(target, &link, evidence.judge(&link.host_key), &mut patience)?;
+        Ok((Arc::new(link), patience))
+    };
+    let first = meet(&evidence.preference());
+    let met = match first {
+        Err(RemoteError::WrongHostKey { .. }) => {
+            // It may have the right key beside the one it shows.
+            let others = evidence.other_kinds().iter();
+            others.map(|kind| meet(kind)).find(Result::is_ok).unwrap_or(first)
+        }
+        other => other,
+    };
+    let (link, mut patience) = met?;
     login::log_in(&link, target, memory, &mut patience)?;
     Ok(link)
 }

@@ -114,7 +114,18 @@ impl Evidence {
         }
         order.join(",")
     }
+
+    /// The kinds of host key to ask for one by one, if the one shown is wrong: a fingerprint does not say of which kind its
+    /// key is. A key does, and then there are none.
+    pub(super) fn other_kinds(&self) -> &'static [&'static str] {
+        let is_by_fingerprint =
+            self.given.is_some() || (!self.vouched.is_empty() && self.pinned.keys.is_empty());
+        if is_by_fingerprint { &OTHER_KINDS } else { &[] }
+    }
 }
+
+/// What a host with several keys shows if it is not asked for ed25519.
+const OTHER_KINDS: [&str; 2] = ["ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521", RSA_METHODS];
 
 const RSA_METHODS: &str = "rsa-sha2-512,rsa-sha2-256";
 const ALL_METHODS: [&str; 5] =

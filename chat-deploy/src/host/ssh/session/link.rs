@@ -62,6 +62,14 @@ impl Link {
         wait(&self.ssh, &self.socket, patience)
     }
 
+    /// Tells whether the other side has ended the connection.
+    pub(super) fn is_over(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => !is_again_io(&error),
+        }
+    }
+
     /// Ends the connection. What was begun and given up halfway would be taken for the beginning of the next call.
     pub(super) fn cut(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
@@ -99,16 +107,17 @@ fn shake_hands(
     ssh.set_blocking(false);
     ssh.method_pref(MethodType::HostKey, preference).map_err(Stop::Failed)?;
     loop {
+        if first_words.is_empty() {
+            // libssh2 keeps what is no SSH to itself, so we look before it does. Waiting for the words, though, would cost
+            // a round trip: it has something to say first.
+            let mut words = [0; SHOWN_BYTES];
+            let length = socket.peek(&mut words).unwrap_or(0);
+            first_words.extend(words.iter().take(length));
+        }
         match ssh.handshake() {
             Ok(()) => return Ok(ssh),
             Err(error) if !is_again(&error) => return Err(Stop::Failed(error)),
             Err(_) => wait(&ssh, socket, patience)?,
-        }
-        if first_words.is_empty() {
-            // libssh2 keeps what is no SSH to itself, so we look before it does.
-            let mut words = [0; SHOWN_BYTES];
-            let length = socket.peek(&mut words).unwrap_or(0);
-            first_words.extend(words.iter().take(length));
         }
     }
 }

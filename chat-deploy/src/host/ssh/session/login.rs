@@ -72,8 +72,9 @@ pub(super) fn log_in(
                 *locked(&memory.used) = Some(used);
                 return Ok(());
             }
-            Outcome::Refused => {}
-            Outcome::HungUp => {
+            // libssh2 calls it a refusal, too, if the host has had enough of us.
+            Outcome::Refused if !link.is_over() => {}
+            Outcome::Refused | Outcome::HungUp => {
                 login.tried.push("(then it hung up)".to_owned());
                 break;
             }
