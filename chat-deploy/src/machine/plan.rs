@@ -1,6 +1,14 @@
 //! The steps that lead to a machine, or to none, and how they look to the person who is asked.
+//!
+//! `diff.rs` makes plans and `apply.rs` carries them out; nothing is decided in between. What a step must find out when it
+//! is taken, such as the id of a group that another step of the same plan makes, is `None` here.
 
+use std::fmt;
+
+use super::cost::Cost;
 use crate::cloud::{GroupId, GroupRule, Image, InstanceId, InstanceType, KeyPairId, Rule, SubnetId, VpcId};
+use crate::outline::Outline;
+use crate::plan::{Action, Row};
 
 /// One step. Every step may be taken again: what is done already is success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,24 +32,28 @@ pub enum Step {
         /// In which network.
         vpc: VpcId,
     },
-    /// Opens ports; into the group there is, or the one that `CreateGroup` made. One call for each rule.
+    /// Opens ports, one call for each rule.
     OpenPorts {
+        /// In which group; `None` is the one that `CreateGroup` makes.
+        group: Option<GroupId>,
         /// The rules that are missing.
         rules: Vec<Rule>,
     },
     /// Closes ports that we opened and that should not be open any more.
     ClosePorts {
+        /// In which group.
+        group: GroupId,
         /// The rules.
         rules: Vec<GroupRule>,
     },
     /// Makes the machine and waits until it runs and has an address.
     Launch(Box<LaunchPlan>),
-    /// Starts the machine and waits until it runs and has an address.
+    /// Starts the machine, which is waited for first if it is still stopping, and waits until it runs and has an address.
     Start {
         /// Which.
         machine: InstanceId,
     },
-    /// Waits for a machine that is being made or started already.
+    /// Waits until a machine that is being made or started already runs and has an address.
     AwaitRunning {
         /// Which.
         machine: InstanceId,
@@ -70,6 +82,8 @@ pub enum Step {
     DeleteGroup {
         /// Which.
         group: GroupId,
+        /// Its name.
+        name: String,
     },
     /// Deletes our key pair.
     DeleteKey {
@@ -87,10 +101,12 @@ pub struct LaunchPlan {
     pub image: Image,
     /// Type and place, in order of preference. Never empty.
     pub choices: Vec<Choice>,
-    /// Why the first is the first, if it is not simply the first one wanted: `t2.micro is not offered in us-west-2d`.
+    /// Why the first is the first, if it is not simply the type wanted most: `t2.micro is not offered in eu-north-1`.
     pub why: Option<String>,
     /// The name of the key pair.
     pub key_name: String,
+    /// The group it is put in; `None` is the one that `CreateGroup` makes.
+    pub group: Option<GroupId>,
     /// The size of the disk, in GiB.
     pub disk_gib: u32,
 }
@@ -108,17 +124,150 @@ pub struct Choice {
     pub zone: String,
 }
 
+impl Step {
+    /// Returns the step's name: a word or two, as progress and JSON have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Adopt { .. } => "adopt",
+            Self::ImportKey { .. } => "import-key",
+            Self::CreateGroup { .. } => "create-group",
+            Self::OpenPorts { .. } => "open-ports",
+            Self::ClosePorts { .. } => "close-ports",
+            Self::Launch(_) => "launch",
+            Self::Start { .. } => "start",
+            Self::AwaitRunning { .. } => "boot",
+            Self::Stop { .. } => "stop",
+            Self::Terminate { .. } => "terminate",
+            Self::AwaitGone { .. } => "await-gone",
+            Self::Disown { .. } => "disown",
+            Self::DeleteGroup { .. } => "delete-group",
+            Self::DeleteKey { .. } => "delete-key",
+        }
+    }
+
+    /// Says what the step is about, in a few words.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Adopt { machine }
+            | Self::Start { machine }
+            | Self::AwaitRunning { machine }
+            | Self::Stop { machine }
+            | Self::Terminate { machine }
+            | Self::Disown { machine } => machine.to_string(),
+            Self::ImportKey { name, .. }
+            | Self::CreateGroup { name, .. }
+            | Self::DeleteGroup { name, .. }
+            | Self::DeleteKey { name, .. } => name.clone(),
+            Self::OpenPorts { rules, .. } => join(rules),
+            Self::ClosePorts { rules, .. } => join(rules.iter().map(|rule| &rule.rule)),
+            Self::Launch(launch) => launch.first().map(Choice::to_string).unwrap_or_default(),
+            Self::AwaitGone { machines } => join(machines),
+        }
+    }
+
+    /// Returns what the step changes, for a person.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        use Action::{Add, Change, Remove};
+        let machine = |action, text: String| vec![Row::new(action, "machine", text)];
+        match self {
+            Self::Adopt { machine: id } => machine(Change, format!("{id} is adopted")),
+            Self::ImportKey { name, .. } => {
+                vec![Row::new(Add, "key", format!("{name}, the public half of your key"))]
+            }
+            Self::CreateGroup { name, vpc } => vec![Row::new(Add, "group", format!("{name} in {vpc}"))],
+            Self::OpenPorts { rules, .. } => {
+                rules.iter().map(|rule| Row::new(Add, "rule", rule.to_string())).collect()
+            }
+            Self::ClosePorts { rules, .. } => {
+                rules.iter().map(|rule| Row::new(Remove, "rule", rule.rule.to_string())).collect()
+            }
+            Self::Launch(launch) => machine(Add, launch.to_string()),
+            Self::Start { machine: id } => machine(Change, format!("start {id}")),
+            Self::AwaitRunning { machine: id } => machine(Change, format!("{id} is starting already")),
+            Self::Stop { machine: id } => machine(Change, format!("stop {id}")),
+            Self::Terminate { machine: id } => machine(Remove, format!("{id} and its disk")),
+            // Nothing changes by waiting.
+            Self::AwaitGone { .. } => Vec::new(),
+            Self::Disown { machine: id } => machine(Change, format!("{id} is given back")),
+            Self::DeleteGroup { group, name } => vec![Row::new(Remove, "group", format!("{name} ({group})"))],
+            Self::DeleteKey { name, .. } => vec![Row::new(Remove, "key", name.clone())],
+        }
+    }
+}
+
+impl LaunchPlan {
+    /// Returns the type and place that are tried first.
+    #[must_use]
+    pub fn first(&self) -> Option<&Choice> {
+        self.choices.first()
+    }
+}
+
+impl fmt::Display for LaunchPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(choice) = self.first() {
+            write!(f, "{choice}")?;
+        }
+        if let Some(why) = &self.why {
+            write!(f, " ({why})")?;
+        }
+        write!(f, ", {} ({}), {} GiB", self.image.name, self.image.id, self.disk_gib)
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.kind, self.zone)
+    }
+}
+
+fn join<T: fmt::Display>(things: impl IntoIterator<Item = T>) -> String {
+    things.into_iter().map(|thing| thing.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// The steps, and what else the person should see.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// In the order they are taken.
     pub steps: Vec<Step>,
-    /// What is there and not as it should be, and is not ours to change: `tcp 80 from 0.0.0.0/0 in sg-1 was not opened by chat-deploy`.
-    pub drift: Vec<String>,
-    /// What stays when all is removed: `i-1, which was adopted`.
-    pub leaves: Vec<String>,
     /// What to know before saying yes: a shared group, an adoption.
     pub warnings: Vec<String>,
+    /// What is there and not as it should be, and is not ours to change.
+    pub drift: Vec<String>,
+    /// What stays when all of ours is removed: `i-1, which was adopted`.
+    pub leaves: Vec<String>,
     /// What it costs, if a machine is made.
-    pub cost: Option<super::cost::Cost>,
+    pub cost: Option<Cost>,
+}
+
+impl Plan {
+    /// Tells whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns what changes and what to know besides, for a person.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        let labelled = |label: &'static str, lines: &[String]| -> Vec<String> {
+            lines.iter().map(|line| format!("{label}: {line}")).collect()
+        };
+        let notes = [
+            labelled("warning", &self.warnings),
+            labelled("drift", &self.drift),
+            labelled("stays", &self.leaves),
+            self.cost.iter().map(|cost| format!("cost: {cost}")).collect(),
+        ];
+        Outline { rows: self.steps.iter().flat_map(Step::rows).collect(), notes: notes.concat() }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.outline().fmt(f)
+    }
 }
