@@ -1,13 +1,17 @@
 //! The commands, one file each, and what they share.
 
 mod connect;
+mod doctor;
 mod down;
+mod init;
 mod list;
 mod logs;
 mod plan;
+mod policy;
 mod releases;
 mod rollback;
 mod session;
+mod ssh;
 mod start;
 mod status;
 mod stop;
@@ -19,7 +23,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::cli::{Cli, Command, Deployment};
+use crate::cli::{Cli, Command, Deployment, MachineFlags};
 use crate::clock::SystemClock;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -62,22 +66,19 @@ pub enum Outcome {
 /// [`Error`], with what to do about it.
 pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
     match cli.command {
-        // These two run without settings: a shell asks for its completions anywhere, and a launcher has its orders.
+        // These run without settings: a shell asks for its completions anywhere, a launcher has its orders, and the settings
+        // file is yet to be written.
         Command::Completions { shell } => {
             return print_completions(shell);
         }
+        Command::Init => return init::run(cli.global.config.as_deref(), ui),
+        Command::Policy => return policy::run(ui),
         Command::Launch { dir, release } => return Err(launch::become_server(dir, &release).into()),
         _ => {}
     }
     let environment = Environment::read().map_err(Error::Setup)?;
-    let none = Deployment::default();
-    let deployment = match &cli.command {
-        Command::Up(up) => &up.deployment,
-        Command::Plan(plan) => &plan.deployment,
-        _ => &none,
-    };
     let context = Context {
-        settings: Settings::resolve(&cli.global, deployment, &environment.working_directory)?,
+        settings: Settings::resolve(&cli.global, &deployment(&cli.command), &environment)?,
         environment,
         root: StateRoot::of_user()?,
         program: own_program()?,
@@ -88,20 +89,38 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
     dispatch(&context, &cli.command)
 }
 
+/// Returns what a command's own flags say of what should be deployed.
+fn deployment(command: &Command) -> Deployment {
+    match command {
+        Command::Up(args) => args.deployment.clone(),
+        Command::Plan(args) => args.deployment.clone(),
+        Command::Doctor(args) => args.deployment.clone(),
+        Command::Status(args) => {
+            let machine = MachineFlags { rules: args.rules.clone(), ..MachineFlags::default() };
+            Deployment { machine, ..Deployment::default() }
+        }
+        _ => Deployment::default(),
+    }
+}
+
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<Outcome, Error> {
     match command {
         Command::Up(args) => up::run(context, args),
         Command::Plan(args) => plan::run(context, args),
-        Command::Status if context.settings.instance.is_none() => list::run(context),
-        Command::Status => status::run(context),
+        Command::Status(_) if context.settings.instance.is_none() => list::run(context),
+        Command::Status(_) => status::run(context),
         Command::Logs(args) => logs::run(context, args),
+        Command::Ssh(args) => ssh::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),
         Command::Releases => releases::run(context),
         Command::Start => start::run(context),
         Command::Stop => stop::run(context),
         Command::Down(args) => down::run(context, args),
+        Command::Doctor(_) => doctor::run(context),
         // Done with before there were settings.
-        Command::Completions { .. } | Command::Launch { .. } => Ok(Outcome::Done),
+        Command::Completions { .. } | Command::Init | Command::Launch { .. } | Command::Policy => {
+            Ok(Outcome::Done)
+        }
     }
 }
 

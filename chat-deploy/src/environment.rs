@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     /// Where the person stands.
     pub working_directory: PathBuf,
+    /// The person's home directory.
+    pub home: Option<PathBuf>,
+    /// The person's name on this machine.
+    pub user: Option<String>,
     /// The package that `cargo run` runs us from, if it does.
     pub manifest_dir: Option<PathBuf>,
     /// Where programs are looked for.
@@ -26,6 +30,10 @@ impl Environment {
     pub fn read() -> io::Result<Self> {
         Ok(Self {
             working_directory: std::env::current_dir()?,
+            home: std::env::home_dir(),
+            user: ["USER", "LOGNAME"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty())),
             manifest_dir: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             aws_credentials: find_aws_credentials(),

@@ -4,7 +4,7 @@
 //! need not know which command they serve.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chat_client::link::error_chain;
 use chat_client::pins::PinsError;
@@ -39,6 +39,20 @@ pub enum Error {
         provider: Provider,
         /// Where AWS credentials were seen.
         aws_credentials: Option<String>,
+    },
+    /// `init` does not write over a file.
+    #[error("{} is there already", path.display())]
+    AlreadyThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `init` cannot write its file.
+    #[error("{} cannot be written", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A question has to be asked, and nobody is there.
     #[error("there are changes to confirm, and no terminal to ask on")]
@@ -157,6 +171,10 @@ impl Error {
             }
             Self::UnknownInstance(_) => "`chat-deploy status` lists what there is".to_owned(),
             Self::NoProvider { .. } => "add --provider local to deploy to this machine".to_owned(),
+            Self::AlreadyThere { .. } => {
+                "edit it, or write the new one elsewhere: `chat-deploy init --config FILE`".to_owned()
+            }
+            Self::NotWritten { .. } => "name another place with --config FILE".to_owned(),
             Self::NobodyToAsk | Self::NotShown(_) => "add --yes to go ahead without a question".to_owned(),
             Self::Cancelled => return Vec::new(),
             Self::Build(error) => build_hint(error),

@@ -1,8 +1,12 @@
 //! What the person wants, from flags, environment, file and defaults, in this order of precedence.
 //!
-//! clap has put flags over the environment already (`cli.rs`); `settings/file.rs` reads the file.
+//! clap has put flags over the environment already (`cli.rs`); `settings/file.rs` reads the file. What belongs to a machine
+//! on EC2 is in `settings/ec2.rs` and `settings/range.rs`, how one is reached in `settings/ssh.rs`.
 
+pub mod ec2;
 mod file;
+pub mod range;
+pub mod ssh;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,14 +15,21 @@ use std::time::Duration;
 use toml::Table;
 
 use crate::cli::{Deployment, Global, Provider};
+use crate::environment::Environment;
 use crate::instance::InstanceName;
 
 use self::file::FileSettings;
+
+pub use self::ec2::Ec2Settings;
+pub use self::range::{AutoAmongRanges, SshFrom};
+pub use self::ssh::{HostAddress, SshSettings};
 
 /// The port of the original chat.
 pub const DEFAULT_PORT: u16 = 12345;
 /// The settings file that is read if none is named.
 pub const DEFAULT_FILE: &str = "chat-deploy.toml";
+/// A settings file that explains every setting and sets none.
+pub const TEMPLATE: &str = include_str!("../../templates/chat-deploy.toml");
 
 const DEFAULT_KEPT_RELEASES: u64 = 5;
 const DEFAULT_START_TIMEOUT_SECONDS: u64 = 20;
@@ -45,6 +56,10 @@ pub struct Settings {
     pub settling_time: Duration,
     /// Settings for the server itself.
     pub server: Table,
+    /// What is wanted of a machine on EC2.
+    pub ec2: Ec2Settings,
+    /// How a machine is reached.
+    pub ssh: SshSettings,
 }
 
 /// The settings cannot be used.
@@ -67,6 +82,17 @@ pub enum SettingsError {
         /// All of them.
         mistakes: Vec<Mistake>,
     },
+    /// A machine was named for a provider that chooses its own.
+    #[error("--host {host} is for the provider ssh, and {} was asked for", provider.as_str())]
+    HostElsewhere {
+        /// The machine.
+        host: HostAddress,
+        /// The provider.
+        provider: Provider,
+    },
+    /// `--ssh-from` says two things.
+    #[error("--ssh-from")]
+    SshFrom(#[from] AutoAmongRanges),
 }
 
 /// One mistake in a settings file.
@@ -84,17 +110,23 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`], with all mistakes at once.
+    /// [`SettingsError`], with all mistakes of the file at once.
     pub fn resolve(
         global: &Global,
         deployment: &Deployment,
-        working_directory: &Path,
+        environment: &Environment,
     ) -> Result<Self, SettingsError> {
-        let file = read_file(global.config.as_deref(), working_directory)?;
-        Ok(Self::layer(global, deployment, file))
+        let base = Base { dir: &environment.working_directory, home: environment.home.as_deref() };
+        let file = read_file(global.config.as_deref(), &base)?;
+        Self::layer(global, deployment, file, &base)
     }
 
-    fn layer(global: &Global, flags: &Deployment, file: FileSettings) -> Self {
+    fn layer(
+        global: &Global,
+        flags: &Deployment,
+        file: FileSettings,
+        base: &Base<'_>,
+    ) -> Result<Self, SettingsError> {
         // A binary named by a flag is meant in place of a checkout named by the file, and the other way round.
         let (source, binary) = match (&flags.source, &flags.binary) {
             (None, None) => (file.source, file.binary),
@@ -103,9 +135,10 @@ impl Settings {
         let keep_releases = flags.keep_releases.or(file.keep_releases).unwrap_or(DEFAULT_KEPT_RELEASES);
         let timeout =
             flags.start_timeout.or(file.start_timeout_seconds).unwrap_or(DEFAULT_START_TIMEOUT_SECONDS);
-        Self {
+        let provider = ssh::provider((global.provider, &global.ssh), (file.provider, &file.ssh))?;
+        Ok(Self {
             instance: global.instance.clone().or(file.instance),
-            provider: global.provider.or(file.provider),
+            provider,
             port: flags.port.or(file.port),
             source,
             binary,
@@ -113,12 +146,31 @@ impl Settings {
             start_timeout: Duration::from_secs(timeout),
             settling_time: Duration::from_secs(global.settling_time.unwrap_or(DEFAULT_SETTLING_SECONDS)),
             server: file.server,
+            ec2: ec2::layer(&global.aws, &flags.machine, file.ec2)?,
+            ssh: ssh::layer(&global.ssh, file.ssh, provider, base),
+        })
+    }
+}
+
+/// What relative paths are relative to.
+#[derive(Clone, Copy, Debug)]
+struct Base<'a> {
+    dir: &'a Path,
+    home: Option<&'a Path>,
+}
+
+impl Base<'_> {
+    /// Makes a path absolute. `~` is the home directory: no shell has seen to that in a file or in the environment.
+    fn locate(&self, path: &Path) -> PathBuf {
+        match (path.strip_prefix("~"), self.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => self.dir.join(path),
         }
     }
 }
 
-fn read_file(named: Option<&Path>, working_directory: &Path) -> Result<FileSettings, SettingsError> {
-    let path = working_directory.join(named.unwrap_or(Path::new(DEFAULT_FILE)));
+fn read_file(named: Option<&Path>, base: &Base<'_>) -> Result<FileSettings, SettingsError> {
+    let path = base.dir.join(named.unwrap_or(Path::new(DEFAULT_FILE)));
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
@@ -126,21 +178,31 @@ fn read_file(named: Option<&Path>, working_directory: &Path) -> Result<FileSetti
         }
         Err(source) => return Err(SettingsError::Unreadable { path, source }),
     };
-    let base = path.parent().unwrap_or(working_directory);
-    file::parse(&text, base).map_err(|mistakes| SettingsError::Mistakes { path: path.clone(), mistakes })
+    let dir = path.parent().unwrap_or(base.dir);
+    file::parse(&text, &Base { dir, ..*base })
+        .map_err(|mistakes| SettingsError::Mistakes { path: path.clone(), mistakes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn base() -> Base<'static> {
+        Base { dir: Path::new("/here"), home: Some(Path::new("/home/me")) }
+    }
+
+    fn environment(dir: &Path) -> Environment {
+        Environment { working_directory: dir.to_owned(), ..Environment::default() }
+    }
+
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let text = "instance = \"a\"\nprovider = \"local\"\nport = 1\nkeep_releases = 7\n";
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(DEFAULT_FILE), text).unwrap();
-        let settings =
-            |global: &Global, flags: &Deployment| Settings::resolve(global, flags, dir.path()).unwrap();
+        let settings = |global: &Global, flags: &Deployment| {
+            Settings::resolve(global, flags, &environment(dir.path())).unwrap()
+        };
 
         let from_file = settings(&Global::default(), &Deployment::default());
         assert_eq!(from_file.instance, "a".parse().ok());
@@ -159,7 +221,7 @@ mod tests {
     fn a_source_flag_sets_a_binary_in_the_file_aside() {
         let file = FileSettings { binary: Some("/bin/server".into()), ..FileSettings::default() };
         let flags = Deployment { source: Some("/src".into()), ..Deployment::default() };
-        let settings = Settings::layer(&Global::default(), &flags, file);
+        let settings = Settings::layer(&Global::default(), &flags, file, &base()).unwrap();
         assert_eq!((settings.source, settings.binary), (Some("/src".into()), None));
     }
 
@@ -167,9 +229,22 @@ mod tests {
     fn only_a_file_that_was_named_must_be_there() {
         let dir = tempfile::tempdir().unwrap();
         let mut global = Global::default();
-        assert!(Settings::resolve(&global, &Deployment::default(), dir.path()).is_ok());
+        let environment = environment(dir.path());
+        assert!(Settings::resolve(&global, &Deployment::default(), &environment).is_ok());
         global.config = Some("other.toml".into());
-        let error = Settings::resolve(&global, &Deployment::default(), dir.path()).unwrap_err();
+        let error = Settings::resolve(&global, &Deployment::default(), &environment).unwrap_err();
         assert!(matches!(error, SettingsError::Unreadable { .. }));
+    }
+
+    #[test]
+    fn paths_are_relative_to_where_they_were_written() {
+        for (text, expected) in [
+            ("a.pem", "/here/a.pem"),
+            ("/a.pem", "/a.pem"),
+            ("~/a.pem", "/home/me/a.pem"),
+            ("~me/a.pem", "/here/~me/a.pem"),
+        ] {
+            assert_eq!(base().locate(Path::new(text)), Path::new(expected));
+        }
     }
 }

@@ -1,19 +1,24 @@
 //! Reads `chat-deploy.toml`. All mistakes are reported at once, with their lines; unknown keys are mistakes.
+//!
+//! `file/entry.rs` reads single values.
 
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+mod entry;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum as _;
 use toml::Table;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::Mistake;
-use crate::cli::Provider;
+use self::entry::{Entry, Mistakes};
+use super::ec2::{self, Ec2File};
+use super::range::{SshFrom, range};
+use super::ssh::SshFile;
+use super::{Base, Mistake};
+use crate::cli::{DISK_GIB, KEPT_RELEASES, Provider, START_TIMEOUT_SECONDS};
 use crate::config;
 use crate::instance::InstanceName;
-
-/// The keys the file may have, for the message about one it may not.
-const KEYS: &str = "instance, provider, port, source, binary, keep_releases, start_timeout_seconds, [server]";
+use crate::machine::spec::SSH_PORT;
 
 /// What a settings file says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,35 +30,28 @@ pub(super) struct FileSettings {
     pub(super) binary: Option<PathBuf>,
     pub(super) keep_releases: Option<u64>,
     pub(super) start_timeout_seconds: Option<u64>,
+    pub(super) ec2: Ec2File,
+    pub(super) ssh: SshFile,
     /// Goes into the server's configuration as it is; the server judges it.
     pub(super) server: Table,
 }
 
 /// Reads a file's text; relative paths in it are relative to `base`.
-pub(super) fn parse(text: &str, base: &Path) -> Result<FileSettings, Vec<Mistake>> {
+pub(super) fn parse(text: &str, base: &Base<'_>) -> Result<FileSettings, Vec<Mistake>> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let line = |span: Range<usize>| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
-    let mut mistakes: Vec<Mistake> = errors
-        .iter()
-        .map(|error| Mistake {
-            line: line(error.span().unwrap_or_default()),
-            message: error.message().to_owned(),
-        })
-        .collect();
-    if !mistakes.is_empty() {
-        return Err(mistakes);
+    let mut mistakes = Mistakes::default();
+    for error in &errors {
+        mistakes.add(error.span().unwrap_or_default(), error.message().to_owned());
     }
     let mut settings = FileSettings::default();
-    for (key, value) in table.get_ref() {
-        if let Err(message) = settings.take(key.get_ref(), value.get_ref(), base) {
-            mistakes.push(Mistake { line: line(key.span()), message });
+    if errors.is_empty() {
+        read_section(&mut settings, "", table.get_ref(), base, &mut mistakes);
+        if let Some((key, _)) = table.get_ref().get_key_value("binary").filter(|_| settings.source.is_some())
+        {
+            mistakes.add(key.span(), "source and binary exclude each other".to_owned());
         }
     }
-    if settings.source.is_some() && settings.binary.is_some() {
-        mistakes.push(Mistake { line: 1, message: "source and binary exclude each other".to_owned() });
-    }
-    // The keys come sorted by name; a person reads from top to bottom.
-    mistakes.sort_by_key(|mistake| mistake.line);
+    let mistakes = mistakes.into_lines(text);
     if mistakes.is_empty() {
         settings.server = server_table(text);
         Ok(settings)
@@ -62,34 +60,161 @@ pub(super) fn parse(text: &str, base: &Path) -> Result<FileSettings, Vec<Mistake
     }
 }
 
-impl FileSettings {
-    fn take(&mut self, key: &str, value: &DeValue<'_>, base: &Path) -> Result<(), String> {
-        match key {
-            "instance" => {
-                self.instance = Some(string(key, value)?.parse().map_err(|e| format!("instance: {e}"))?)
-            }
-            "provider" => self.provider = Some(provider(string(key, value)?)?),
-            "port" => {
-                self.port =
-                    Some(u16::try_from(integer(key, value, 1..65_536)?).map_err(|e| format!("port: {e}"))?);
-            }
-            "source" => self.source = Some(base.join(string(key, value)?)),
-            "binary" => self.binary = Some(base.join(string(key, value)?)),
-            "keep_releases" => self.keep_releases = Some(integer(key, value, 3..51)?),
-            "start_timeout_seconds" => self.start_timeout_seconds = Some(integer(key, value, 1..601)?),
-            "server" => return check_server(value),
-            _ => return Err(format!("unknown key '{key}'; there are {KEYS}")),
+/// A table of the file.
+trait Section {
+    /// Its keys, for the message about one it does not have.
+    const KEYS: &[&str];
+
+    /// Takes the value of one of them.
+    fn take(&mut self, entry: &mut Entry<'_>);
+}
+
+impl Section for FileSettings {
+    const KEYS: &[&str] = &[
+        "instance",
+        "provider",
+        "port",
+        "source",
+        "binary",
+        "keep_releases",
+        "start_timeout_seconds",
+        "ec2",
+        "ssh",
+        "server",
+    ];
+
+    fn take(&mut self, entry: &mut Entry<'_>) {
+        match entry.key {
+            "instance" => self.instance = entry.parsed(str::parse),
+            "provider" => self.provider = entry.parsed(provider),
+            "port" => self.port = entry.integer(1..=u16::MAX),
+            "source" => self.source = entry.path(),
+            "binary" => self.binary = entry.path(),
+            "keep_releases" => self.keep_releases = entry.integer(KEPT_RELEASES),
+            "start_timeout_seconds" => self.start_timeout_seconds = entry.integer(START_TIMEOUT_SECONDS),
+            "ec2" => take_table(&mut self.ec2, entry),
+            "ssh" => take_table(&mut self.ssh, entry),
+            "server" => check_server(entry),
+            _ => {}
         }
-        Ok(())
     }
 }
 
-fn check_server(value: &DeValue<'_>) -> Result<(), String> {
-    let table = value.as_table().ok_or("[server] is a table")?;
-    let own = config::OWN_KEYS.into_iter().find(|own| table.keys().any(|key| key.get_ref() == own));
-    match own {
-        Some(key) => Err(format!("server.{key} is decided by the deployment and cannot be set")),
-        None => Ok(()),
+impl Section for Ec2File {
+    const KEYS: &[&str] =
+        &["region", "profile", "types", "image", "subnet", "disk_gib", "chat_from", "ssh_from", "ports"];
+
+    fn take(&mut self, entry: &mut Entry<'_>) {
+        match entry.key {
+            "region" => self.region = entry.parsed(ec2::region),
+            "profile" => self.profile = entry.text().map(str::to_owned),
+            "types" => self.types = entry.list(|entry| entry.parsed(ec2::instance_type)),
+            "image" => self.image = entry.parsed(ec2::image),
+            "subnet" => self.subnet = entry.parsed(ec2::subnet),
+            "disk_gib" => self.disk_gib = entry.integer(DISK_GIB),
+            "chat_from" => self.chat_from = entry.list(|entry| entry.parsed(range)),
+            "ssh_from" => self.ssh_from = ssh_from(entry),
+            "ports" => self.ports = entry.list(port_to_open),
+            _ => {}
+        }
+    }
+}
+
+impl Section for SshFile {
+    const KEYS: &[&str] = &["host", "user", "key", "host_key"];
+
+    fn take(&mut self, entry: &mut Entry<'_>) {
+        match entry.key {
+            "host" => self.host = entry.parsed(str::parse),
+            "user" => self.user = entry.parsed(str::parse),
+            "key" => self.key = entry.path(),
+            "host_key" => self.host_key = entry.parsed(str::parse),
+            _ => {}
+        }
+    }
+}
+
+fn read_section<S: Section>(
+    section: &mut S,
+    name: &str,
+    table: &DeTable<'_>,
+    base: &Base<'_>,
+    mistakes: &mut Mistakes,
+) {
+    for (key, value) in table {
+        if S::KEYS.contains(&key.get_ref().as_ref()) {
+            section.take(&mut Entry {
+                section: name,
+                key: key.get_ref(),
+                span: key.span(),
+                value: value.get_ref(),
+                base,
+                mistakes,
+            });
+        } else {
+            mistakes.add(key.span(), unknown_key(name, key.get_ref(), S::KEYS));
+        }
+    }
+}
+
+fn take_table<S: Section>(section: &mut S, entry: &mut Entry<'_>) {
+    if let Some(table) = entry.table() {
+        read_section(section, entry.key, table, entry.base, entry.mistakes);
+    }
+}
+
+/// Says of an unknown key what may have been meant.
+fn unknown_key(section: &str, key: &str, keys: &[&str]) -> String {
+    let place = if section.is_empty() { String::new() } else { format!(" in [{section}]") };
+    let elsewhere = [("ec2", Ec2File::KEYS), ("ssh", SshFile::KEYS)]
+        .into_iter()
+        .find(|(name, keys)| *name != section && keys.contains(&key));
+    if let Some((name, _)) = elsewhere {
+        return format!("'{key}' belongs in [{name}]");
+    }
+    if !section.is_empty() && FileSettings::KEYS.contains(&key) {
+        return format!("'{key}' belongs above all tables");
+    }
+    let close = keys.iter().max_by(|a, b| closeness(a, key).total_cmp(&closeness(b, key)));
+    match close.filter(|close| closeness(close, key) > 0.75) {
+        Some(close) => format!("unknown key '{key}'{place}; is '{close}' meant?"),
+        None => format!("unknown key '{key}'{place}; there are {}", keys.join(", ")),
+    }
+}
+
+fn closeness(a: &str, b: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(a, b).max(strsim::jaro(a, b))
+}
+
+fn provider(text: &str) -> Result<Provider, String> {
+    Provider::from_str(text, false).map_err(|_| format!("ec2, ssh or local, not '{text}'"))
+}
+
+fn ssh_from(entry: &mut Entry<'_>) -> Option<SshFrom> {
+    let sources = if entry.value.is_array() {
+        entry.list(|entry| entry.parsed(ec2::source))?
+    } else {
+        vec![entry.parsed(ec2::source)?]
+    };
+    match SshFrom::of(&sources) {
+        Ok(from) => Some(from),
+        Err(error) => entry.refuse(&error.to_string()),
+    }
+}
+
+fn port_to_open(entry: &mut Entry<'_>) -> Option<u16> {
+    let port = entry.integer(1..=u16::MAX)?;
+    if port == SSH_PORT {
+        return entry.refuse("port 22 is opened by ssh_from, and for these alone");
+    }
+    Some(port)
+}
+
+fn check_server(entry: &mut Entry<'_>) {
+    let Some(table) = entry.table() else { return };
+    for key in table.keys().filter(|key| config::OWN_KEYS.contains(&key.get_ref().as_ref())) {
+        let message = format!("server.{} is decided by the deployment and cannot be set", key.get_ref());
+        entry.mistakes.add(key.span(), message);
     }
 }
 
@@ -102,58 +227,50 @@ fn server_table(text: &str) -> Table {
     }
 }
 
-fn provider(text: &str) -> Result<Provider, String> {
-    Provider::from_str(text, false).map_err(|_| format!("provider is ec2, ssh or local, not '{text}'"))
-}
-
-fn string<'a>(key: &str, value: &'a DeValue<'_>) -> Result<&'a str, String> {
-    value.as_str().ok_or_else(|| format!("{key} is a string, not {}", article(value)))
-}
-
-fn integer(key: &str, value: &DeValue<'_>, range: Range<u64>) -> Result<u64, String> {
-    let integer = value.as_integer().ok_or_else(|| format!("{key} is a number, not {}", article(value)))?;
-    let number =
-        u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("{key} is {} to {}, not {}", range.start, range.end - 1, integer.as_str()))
-}
-
-fn article(value: &DeValue<'_>) -> String {
-    let kind = value.type_str();
-    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
-    format!("{article} {kind}")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::settings::TEMPLATE;
+
+    fn read(text: &str) -> Result<FileSettings, Vec<Mistake>> {
+        parse(text, &Base { dir: Path::new("/base"), home: Some(Path::new("/home/me")) })
+    }
+
+    fn mistakes(text: &str) -> String {
+        let mistakes = read(text).unwrap_err();
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
 
     #[test]
     fn every_key_is_read() {
         let text = "instance = 'a'\nprovider = 'local'\nport = 12_346\nsource = 'chat'\nkeep_releases = 3\n\
-            start_timeout_seconds = 600\n[server]\nlog.level = 'debug'\n[server.limits]\nmax_connections = 5\n";
-        let settings = parse(text, Path::new("/base")).unwrap();
-        assert_eq!(settings.port, Some(12_346));
-        assert_eq!(settings.source, Some("/base/chat".into()));
-        assert_eq!((settings.keep_releases, settings.start_timeout_seconds), (Some(3), Some(600)));
-        assert_eq!(settings.server.len(), 2);
-        assert_eq!(parse("", Path::new("/")), Ok(FileSettings::default()));
+            start_timeout_seconds = 600\n[server]\nlog.level = 'debug'\n[server.limits]\nmax_connections = 5\n\
+            [ec2]\nregion = 'eu-west-1'\nprofile = 'work'\ntypes = ['t3.small']\nimage = 'ami-1'\nsubnet = 'subnet-1'\n\
+            disk_gib = 20\nchat_from = ['10.0.0.0/8', '192.0.2.1']\nssh_from = '192.0.2.1'\nports = [80]\n\
+            [ssh]\nhost = 'me@[::1]:2222'\nuser = 'you'\nkey = '~/a.pem'\n\
+            host_key = 'SHA256:uNiVztksCsDhcc0u9e8BrRJRM/6pjLNXJ0IKcLHpTlU'\n";
+        insta::assert_debug_snapshot!(read(text).unwrap());
+        assert_eq!(read(""), Ok(FileSettings::default()));
     }
 
     #[test]
     fn the_template_shows_every_key_and_its_default() {
-        let template = include_str!("../../../templates/chat-deploy.toml");
-        assert_eq!(parse(template, Path::new("/")), Ok(FileSettings::default()));
+        assert_eq!(read(TEMPLATE), Ok(FileSettings::default()));
         let is_setting = |line: &&str| !line.starts_with("# ") && !line.starts_with("#binary");
         let lines: Vec<&str> =
-            template.lines().filter(is_setting).map(|line| line.trim_start_matches('#')).collect();
-        let settings = parse(&lines.join("\n"), Path::new("/")).unwrap();
+            TEMPLATE.lines().filter(is_setting).map(|line| line.trim_start_matches('#')).collect();
+        let settings = read(&lines.join("\n")).unwrap();
         let numbers = (settings.port, settings.keep_releases, settings.start_timeout_seconds);
         assert_eq!(numbers, (Some(12345), Some(5), Some(20)));
-        for key in KEYS.split(", ").map(|key| key.trim_matches(['[', ']'])) {
-            assert!(
-                template.contains(&format!("#{key} = ")) || template.contains(&format!("#[{key}")),
-                "{key}"
-            );
+        let default = ec2::Ec2Settings::default();
+        let Ec2File { types, disk_gib, chat_from, ssh_from, .. } = settings.ec2;
+        assert_eq!((types, disk_gib), (Some(default.types), Some(default.disk_gib)));
+        assert_eq!((chat_from, ssh_from), (Some(default.chat_from), Some(default.ssh_from)));
+        for key in [FileSettings::KEYS, Ec2File::KEYS, SshFile::KEYS].concat() {
+            let shown = [format!("\n#{key} = "), format!("\n#[{key}]"), format!("\n#[{key}.")];
+            assert!(shown.iter().any(|shown| TEMPLATE.contains(shown)), "{key}");
         }
     }
 
@@ -161,14 +278,21 @@ mod tests {
     fn all_mistakes_are_reported_with_their_lines() {
         let text = "prot = 1\ninstance = 'My Server'\nprovider = 'aws'\nport = 0\nkeep_releases = '5'\n\n\
             start_timeout_seconds = 1.5\nsource = 'a'\nbinary = 'b'\n[server]\nport = 5\n";
-        let mistakes = parse(text, Path::new("/")).unwrap_err();
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(lines.join("\n"));
+        insta::assert_snapshot!(mistakes(text));
+    }
+
+    #[test]
+    fn mistakes_in_tables_are_too() {
+        let text = "ssh = 1\nregion = 'us-east-1'\n[ec2]\ntype = ['t2.micro']\nzzz = 1\nport = 1\nregion = 'here'\ntypes = []\n\
+            chat_from = [\n  '10.1.2.3/8',\n  7,\n]\nssh_from = ['auto', '::1']\nports = [22, 0]\ndisk_gib = 1\n";
+        insta::assert_snapshot!(mistakes(text));
+        let text = "[ssh]\nhost = '::1'\nuser = ''\nhost_key = 'MD5:1'\nssh_from = 'auto'\n[ec2]\nssh_from = ['auto', '10.0.0.1']\n";
+        insta::assert_snapshot!(mistakes(text));
     }
 
     #[test]
     fn what_is_not_toml_says_where() {
-        let mistakes = parse("instance = 'a'\nport 12345\n", Path::new("/")).unwrap_err();
+        let mistakes = read("instance = 'a'\nport 12345\n").unwrap_err();
         assert_eq!(mistakes.first().map(|mistake| mistake.line), Some(2));
     }
 }
