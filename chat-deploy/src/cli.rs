@@ -228,9 +228,6 @@ pub struct Deployment {
     /// for 4 seconds
     #[arg(long, env = "CHAT_DEPLOY_START_TIMEOUT", hide_env_values = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(START_TIMEOUT_SECONDS))]
     pub start_timeout: Option<u64>,
-    /// The machine on EC2.
-    #[command(flatten)]
-    pub machine: MachineFlags,
 }
 
 /// The machine on EC2.
@@ -287,6 +284,9 @@ pub struct Up {
     /// Give a new server the accounts, identity and keys of a backup that `down` made
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub restore: Option<PathBuf>,
+    /// The machine on EC2.
+    #[command(flatten)]
+    pub machine: MachineFlags,
 }
 
 /// `plan`.
@@ -298,6 +298,9 @@ pub struct Plan {
     /// Exit with 3 if anything would change
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// The machine on EC2.
+    #[command(flatten)]
+    pub machine: MachineFlags,
 }
 
 /// `status`.
@@ -314,6 +317,9 @@ pub struct Doctor {
     /// What would be deployed.
     #[command(flatten)]
     pub deployment: Deployment,
+    /// The machine on EC2.
+    #[command(flatten)]
+    pub machine: MachineFlags,
 }
 
 /// `ssh`.
@@ -402,7 +408,7 @@ mod tests {
             let Command::Plan(plan) = Cli::try_parse_from(words.split(' ')).unwrap().command else {
                 panic!()
             };
-            plan.deployment.machine
+            plan.machine
         };
         let flags = parse("--ssh-from 10.0.0.1,192.0.2.0/24 --ssh-from auto --type t3.nano,t3.micro");
         assert_eq!(flags.rules.ssh_from.map(|sources| sources.len()), Some(3));

@@ -29,7 +29,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::host::local::{StateRoot, launch};
 use crate::interrupt::Interrupt;
-use crate::settings::Settings;
+use crate::settings::{Flags, Settings};
 use crate::ui::Ui;
 
 /// What a command works with.
@@ -77,8 +77,10 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
         _ => {}
     }
     let environment = Environment::read().map_err(Error::Setup)?;
+    let (deployment, machine) = wanted(&cli.command);
+    let flags = Flags { global: &cli.global, deployment: &deployment, machine: &machine };
     let context = Context {
-        settings: Settings::resolve(&cli.global, &deployment(&cli.command), &environment)?,
+        settings: Settings::resolve(&flags, &environment)?,
         environment,
         root: StateRoot::of_user()?,
         program: own_program()?,
@@ -89,17 +91,16 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
     dispatch(&context, &cli.command)
 }
 
-/// Returns what a command's own flags say of what should be deployed.
-fn deployment(command: &Command) -> Deployment {
+/// Returns what a command's own flags say of what should be deployed, and of its machine.
+fn wanted(command: &Command) -> (Deployment, MachineFlags) {
     match command {
-        Command::Up(args) => args.deployment.clone(),
-        Command::Plan(args) => args.deployment.clone(),
-        Command::Doctor(args) => args.deployment.clone(),
+        Command::Up(args) => (args.deployment.clone(), args.machine.clone()),
+        Command::Plan(args) => (args.deployment.clone(), args.machine.clone()),
+        Command::Doctor(args) => (args.deployment.clone(), args.machine.clone()),
         Command::Status(args) => {
-            let machine = MachineFlags { rules: args.rules.clone(), ..MachineFlags::default() };
-            Deployment { machine, ..Deployment::default() }
+            (Deployment::default(), MachineFlags { rules: args.rules.clone(), ..MachineFlags::default() })
         }
-        _ => Deployment::default(),
+        _ => Default::default(),
     }
 }
 

@@ -165,12 +165,21 @@ impl Error {
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Settings(_) | Self::Setup(_) | Self::Output(_) => return Vec::new(),
+            Self::Settings(error) => return settings_hint(error).into_iter().collect(),
+            Self::Setup(_) | Self::Output(_) => return Vec::new(),
             Self::NoInstance => {
                 "name one with --instance NAME; `chat-deploy status` lists what there is".to_owned()
             }
             Self::UnknownInstance(_) => "`chat-deploy status` lists what there is".to_owned(),
-            Self::NoProvider { .. } => "add --provider local to deploy to this machine".to_owned(),
+            Self::NoProvider { provider, .. } => {
+                return vec![
+                    format!(
+                        "`cargo build --release -p chat-deploy --features {}` makes a build that has it",
+                        provider.as_str()
+                    ),
+                    "add --provider local to deploy to this machine".to_owned(),
+                ];
+            }
             Self::AlreadyThere { .. } => {
                 "edit it, or write the new one elsewhere: `chat-deploy init --config FILE`".to_owned()
             }
@@ -213,15 +222,25 @@ fn trim(lines: &[String]) -> Vec<String> {
 
 fn no_provider(provider: Provider, aws_credentials: Option<&str>) -> String {
     match (provider, aws_credentials) {
-        (Provider::Ec2, None) => {
-            "no AWS credentials were found, and this build cannot deploy to EC2 anyway".to_owned()
-        }
+        (Provider::Ec2, None) => "this build has no EC2 in it, and no AWS credentials were found".to_owned(),
         (Provider::Ec2, Some(place)) => {
-            format!("there are AWS credentials ({place}), but this build cannot deploy to EC2")
+            format!("there are AWS credentials ({place}), but this build has no EC2 in it")
         }
-        (Provider::Ssh, _) => "this build cannot deploy over SSH".to_owned(),
+        (Provider::Ssh, _) => "this build has no SSH in it".to_owned(),
         // Every build can.
         (Provider::Local, _) => "this machine cannot be deployed to".to_owned(),
+    }
+}
+
+fn settings_hint(error: &SettingsError) -> Option<String> {
+    match error {
+        SettingsError::HostElsewhere { .. } => {
+            Some("leave one of the two out; the provider may come from CHAT_DEPLOY_PROVIDER and the host from CHAT_DEPLOY_HOST".to_owned())
+        }
+        SettingsError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Some("`chat-deploy init --config FILE` writes one".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use toml::Table;
 
-use crate::cli::{Deployment, Global, Provider};
+use crate::cli::{Deployment, Global, MachineFlags, Provider};
 use crate::environment::Environment;
 use crate::instance::InstanceName;
 
@@ -106,50 +106,52 @@ pub struct Mistake {
 }
 
 impl Settings {
-    /// Resolves the settings of a command; `deployment` is what `up` and `plan` take beyond the rest.
+    /// Resolves the settings of a command.
     ///
     /// # Errors
     ///
     /// [`SettingsError`], with all mistakes of the file at once.
-    pub fn resolve(
-        global: &Global,
-        deployment: &Deployment,
-        environment: &Environment,
-    ) -> Result<Self, SettingsError> {
+    pub fn resolve(flags: &Flags<'_>, environment: &Environment) -> Result<Self, SettingsError> {
         let base = Base { dir: &environment.working_directory, home: environment.home.as_deref() };
-        let file = read_file(global.config.as_deref(), &base)?;
-        Self::layer(global, deployment, file, &base)
+        let file = read_file(flags.global.config.as_deref(), &base)?;
+        Self::layer(flags, file, &base)
     }
 
-    fn layer(
-        global: &Global,
-        flags: &Deployment,
-        file: FileSettings,
-        base: &Base<'_>,
-    ) -> Result<Self, SettingsError> {
+    fn layer(flags: &Flags<'_>, file: FileSettings, base: &Base<'_>) -> Result<Self, SettingsError> {
+        let Flags { global, deployment, machine } = *flags;
         // A binary named by a flag is meant in place of a checkout named by the file, and the other way round.
-        let (source, binary) = match (&flags.source, &flags.binary) {
+        let (source, binary) = match (&deployment.source, &deployment.binary) {
             (None, None) => (file.source, file.binary),
             (source, binary) => (source.clone(), binary.clone()),
         };
-        let keep_releases = flags.keep_releases.or(file.keep_releases).unwrap_or(DEFAULT_KEPT_RELEASES);
-        let timeout =
-            flags.start_timeout.or(file.start_timeout_seconds).unwrap_or(DEFAULT_START_TIMEOUT_SECONDS);
+        let keep_releases = deployment.keep_releases.or(file.keep_releases).unwrap_or(DEFAULT_KEPT_RELEASES);
+        let timeout = deployment.start_timeout.or(file.start_timeout_seconds);
         let provider = ssh::provider((global.provider, &global.ssh), (file.provider, &file.ssh))?;
         Ok(Self {
             instance: global.instance.clone().or(file.instance),
             provider,
-            port: flags.port.or(file.port),
+            port: deployment.port.or(file.port),
             source,
             binary,
             keep_releases: usize::try_from(keep_releases).unwrap_or(usize::MAX),
-            start_timeout: Duration::from_secs(timeout),
+            start_timeout: Duration::from_secs(timeout.unwrap_or(DEFAULT_START_TIMEOUT_SECONDS)),
             settling_time: Duration::from_secs(global.settling_time.unwrap_or(DEFAULT_SETTLING_SECONDS)),
             server: file.server,
-            ec2: ec2::layer(&global.aws, &flags.machine, file.ec2)?,
+            ec2: ec2::layer(&global.aws, machine, file.ec2)?,
             ssh: ssh::layer(&global.ssh, file.ssh, provider, base),
         })
     }
+}
+
+/// What was typed, or is in the environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Flags<'a> {
+    /// What all commands take.
+    pub global: &'a Global,
+    /// What should be deployed.
+    pub deployment: &'a Deployment,
+    /// The machine on EC2.
+    pub machine: &'a MachineFlags,
 }
 
 /// What relative paths are relative to.
@@ -191,8 +193,9 @@ mod tests {
         Base { dir: Path::new("/here"), home: Some(Path::new("/home/me")) }
     }
 
-    fn environment(dir: &Path) -> Environment {
-        Environment { working_directory: dir.to_owned(), ..Environment::default() }
+    fn resolve(global: &Global, deployment: &Deployment, dir: &Path) -> Result<Settings, SettingsError> {
+        let environment = Environment { working_directory: dir.to_owned(), ..Environment::default() };
+        Settings::resolve(&Flags { global, deployment, machine: &MachineFlags::default() }, &environment)
     }
 
     #[test]
@@ -200,18 +203,15 @@ mod tests {
         let text = "instance = \"a\"\nprovider = \"local\"\nport = 1\nkeep_releases = 7\n";
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(DEFAULT_FILE), text).unwrap();
-        let settings = |global: &Global, flags: &Deployment| {
-            Settings::resolve(global, flags, &environment(dir.path())).unwrap()
-        };
 
-        let from_file = settings(&Global::default(), &Deployment::default());
+        let from_file = resolve(&Global::default(), &Deployment::default(), dir.path()).unwrap();
         assert_eq!(from_file.instance, "a".parse().ok());
         assert_eq!((from_file.provider, from_file.port), (Some(Provider::Local), Some(1)));
         assert_eq!((from_file.keep_releases, from_file.start_timeout), (7, Duration::from_secs(20)));
 
         let global = Global { instance: "b".parse().ok(), ..Global::default() };
         let flags = Deployment { port: Some(2), start_timeout: Some(3), ..Deployment::default() };
-        let from_flags = settings(&global, &flags);
+        let from_flags = resolve(&global, &flags, dir.path()).unwrap();
         assert_eq!(from_flags.instance, "b".parse().ok());
         assert_eq!((from_flags.port, from_flags.keep_releases), (Some(2), 7));
         assert_eq!(from_flags.start_timeout, Duration::from_secs(3));
@@ -220,8 +220,10 @@ mod tests {
     #[test]
     fn a_source_flag_sets_a_binary_in_the_file_aside() {
         let file = FileSettings { binary: Some("/bin/server".into()), ..FileSettings::default() };
-        let flags = Deployment { source: Some("/src".into()), ..Deployment::default() };
-        let settings = Settings::layer(&Global::default(), &flags, file, &base()).unwrap();
+        let deployment = Deployment { source: Some("/src".into()), ..Deployment::default() };
+        let (global, machine) = Default::default();
+        let flags = Flags { global: &global, deployment: &deployment, machine: &machine };
+        let settings = Settings::layer(&flags, file, &base()).unwrap();
         assert_eq!((settings.source, settings.binary), (Some("/src".into()), None));
     }
 
@@ -229,10 +231,9 @@ mod tests {
     fn only_a_file_that_was_named_must_be_there() {
         let dir = tempfile::tempdir().unwrap();
         let mut global = Global::default();
-        let environment = environment(dir.path());
-        assert!(Settings::resolve(&global, &Deployment::default(), &environment).is_ok());
+        assert!(resolve(&global, &Deployment::default(), dir.path()).is_ok());
         global.config = Some("other.toml".into());
-        let error = Settings::resolve(&global, &Deployment::default(), &environment).unwrap_err();
+        let error = resolve(&global, &Deployment::default(), dir.path()).unwrap_err();
         assert!(matches!(error, SettingsError::Unreadable { .. }));
     }
 
