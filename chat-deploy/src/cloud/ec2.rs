@@ -1,6 +1,6 @@
 //! EC2, as the cloud of [`Cloud`]: one SDK call behind each method. The only user of the AWS crates.
 //!
-//! - `connect.rs`: region, credentials, time limits, retries; `driver.rs`: the thread the SDK lives on;
+//! - `connect.rs`: region, credentials, time limits; `retry.rs`; `driver.rs`: the thread the SDK lives on;
 //! - `write.rs`: what we ask for, `read.rs`: what is answered, `failure.rs`: what went wrong;
 //! - `permissions.rs`: the same calls as dry runs; `checkip.rs`: our own address as AWS sees it.
 
@@ -10,6 +10,7 @@ mod driver;
 mod failure;
 mod permissions;
 mod read;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -49,12 +50,17 @@ const SMALL_PAGE: i32 = 100;
 pub struct Ec2 {
     client: Client,
     region: String,
-    /// Whether EC2 is to do nothing but say whether it would.
-    dry_run: bool,
+    /// Set if EC2 is to do nothing but say whether it would.
+    dry_run: Option<bool>,
     driver: Arc<Driver>,
 }
 
 impl Ec2 {
+    fn over(config: aws_sdk_ec2::config::Builder, region: String, driver: Driver) -> Self {
+        let client = Client::from_conf(config.retry_classifier(retry::FullZonesAreFinal).build());
+        Self { client, region, dry_run: None, driver: Arc::new(driver) }
+    }
+
     /// Waits for EC2's answer.
     fn send<T, E>(
         &self,
@@ -89,7 +95,7 @@ impl Cloud for Ec2 {
 
     fn instances(&self, query: &InstanceQuery) -> Result<Vec<Instance>, CloudError> {
         let action = Action::DescribeInstances;
-        let request = self.client.describe_instances().dry_run(self.dry_run);
+        let request = self.client.describe_instances().set_dry_run(self.dry_run);
         // A page has a size only where no ids are given.
         let (call, request) = match query {
             InstanceQuery::Id(id) => (Call::about(action, id.as_str()), request.instance_ids(id.as_str())),
@@ -119,7 +125,7 @@ impl Cloud for Ec2 {
         if tags.is_empty() {
             return Err(call.refused("no tags were given, which would mean every group"));
         }
-        let request = self.client.describe_security_groups().dry_run(self.dry_run).max_results(PAGE);
+        let request = self.client.describe_security_groups().set_dry_run(self.dry_run).max_results(PAGE);
         let pages = request.set_filters(tag_filters(tags)).into_paginator();
         self.list(call, pages.items().send().collect(), read::group)
     }
@@ -131,14 +137,14 @@ impl Cloud for Ec2 {
             return Ok(Vec::new());
         }
         let call = Call::about(Action::DescribeSecurityGroups, &ids.join(", "));
-        let request = self.client.describe_security_groups().dry_run(self.dry_run);
+        let request = self.client.describe_security_groups().set_dry_run(self.dry_run);
         let pages = request.set_group_ids(Some(ids)).into_paginator();
         self.list(call, pages.items().send().collect(), read::group)
     }
 
     fn groups_named(&self, name: &str, vpc: &VpcId) -> Result<Vec<SecurityGroup>, CloudError> {
         let call = Call::about(Action::DescribeSecurityGroups, name);
-        let request = self.client.describe_security_groups().dry_run(self.dry_run).max_results(PAGE);
+        let request = self.client.describe_security_groups().set_dry_run(self.dry_run).max_results(PAGE);
         let pages = request
             .filters(filter("group-name", [name]))
             .filters(filter("vpc-id", [vpc.as_str()]))
@@ -148,7 +154,7 @@ impl Cloud for Ec2 {
 
     fn rules(&self, group: &GroupId) -> Result<Vec<GroupRule>, CloudError> {
         let call = Call::about(Action::DescribeSecurityGroupRules, group.as_str());
-        let request = self.client.describe_security_group_rules().dry_run(self.dry_run).max_results(PAGE);
+        let request = self.client.describe_security_group_rules().set_dry_run(self.dry_run).max_results(PAGE);
         let pages = request.filters(filter("group-id", [group.as_str()])).into_paginator();
         let rules = self.list(call, pages.items().send().collect(), read::group_rule)?;
         Ok(rules.into_iter().flatten().collect())
@@ -159,13 +165,14 @@ impl Cloud for Ec2 {
         if tags.is_empty() {
             return Err(call.refused("no tags were given, which would mean every key pair"));
         }
-        let request = self.client.describe_key_pairs().dry_run(self.dry_run).set_filters(tag_filters(tags));
+        let request =
+            self.client.describe_key_pairs().set_dry_run(self.dry_run).set_filters(tag_filters(tags));
         let answer = async { Ok(request.send().await?.key_pairs.unwrap_or_default()) };
         self.list(call, answer, read::key_pair)
     }
 
     fn images(&self, query: &ImageQuery) -> Result<Vec<Image>, CloudError> {
-        let request = self.client.describe_images().dry_run(self.dry_run);
+        let request = self.client.describe_images().set_dry_run(self.dry_run);
         let request = request.filters(filter("state", ["available"]));
         let (about, request) = match query {
             ImageQuery::Id(id) => (id.as_str(), request.image_ids(id.as_str())),
@@ -178,7 +185,7 @@ impl Cloud for Ec2 {
     }
 
     fn default_vpc(&self) -> Result<Option<VpcId>, CloudError> {
-        let request = self.client.describe_vpcs().dry_run(self.dry_run).max_results(PAGE);
+        let request = self.client.describe_vpcs().set_dry_run(self.dry_run).max_results(PAGE);
         let pages = request.filters(filter("is-default", ["true"])).into_paginator();
         let id = |vpc: aws_sdk_ec2::types::Vpc| required(vpc.vpc_id, "vpcId");
         let ids = self.list(Call::new(Action::DescribeVpcs), pages.items().send().collect(), id)?;
@@ -187,7 +194,7 @@ impl Cloud for Ec2 {
 
     fn subnets(&self, vpc: Option<&VpcId>, id: Option<&SubnetId>) -> Result<Vec<Subnet>, CloudError> {
         let action = Action::DescribeSubnets;
-        let request = self.client.describe_subnets().dry_run(self.dry_run);
+        let request = self.client.describe_subnets().set_dry_run(self.dry_run);
         let request = match vpc {
             Some(vpc) => request.filters(filter("vpc-id", [vpc.as_str()])),
             None => request,
@@ -201,13 +208,14 @@ impl Cloud for Ec2 {
 
     fn routes(&self, vpc: &VpcId) -> Result<RouteToInternet, CloudError> {
         let call = Call::about(Action::DescribeRouteTables, vpc.as_str());
-        let request = self.client.describe_route_tables().dry_run(self.dry_run).max_results(SMALL_PAGE);
+        let request = self.client.describe_route_tables().set_dry_run(self.dry_run).max_results(SMALL_PAGE);
         let pages = request.filters(filter("vpc-id", [vpc.as_str()])).into_paginator();
         self.list(call, pages.items().send().collect(), Ok).map(read::routes)
     }
 
     fn offerings(&self, types: &[InstanceType]) -> Result<Vec<Offering>, CloudError> {
-        let request = self.client.describe_instance_type_offerings().dry_run(self.dry_run).max_results(PAGE);
+        let request =
+            self.client.describe_instance_type_offerings().set_dry_run(self.dry_run).max_results(PAGE);
         let pages = request
             .location_type(LocationType::AvailabilityZone)
             .filters(filter("instance-type", types.iter().map(InstanceType::as_str)))
@@ -217,7 +225,7 @@ impl Cloud for Ec2 {
     }
 
     fn type_facts(&self, types: &[InstanceType]) -> Result<Vec<TypeFacts>, CloudError> {
-        let request = self.client.describe_instance_types().dry_run(self.dry_run).max_results(SMALL_PAGE);
+        let request = self.client.describe_instance_types().set_dry_run(self.dry_run).max_results(SMALL_PAGE);
         // By a filter, which leaves out what the region does not have; by name that would be an error.
         let pages =
             request.filters(filter("instance-type", types.iter().map(InstanceType::as_str))).into_paginator();
@@ -227,7 +235,8 @@ impl Cloud for Ec2 {
 
     fn console_output(&self, instance: &InstanceId) -> Result<String, CloudError> {
         let call = Call::about(Action::GetConsoleOutput, instance.as_str());
-        let request = self.client.get_console_output().dry_run(self.dry_run).instance_id(instance.as_str());
+        let request =
+            self.client.get_console_output().set_dry_run(self.dry_run).instance_id(instance.as_str());
         let text = self.send(call.clone(), request.send())?.output.unwrap_or_default();
         let bytes = BASE64.decode(text.trim()).map_err(|_| call.malformed(Malformed::Strange("output")))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -238,7 +247,7 @@ impl Cloud for Ec2 {
         let request = self
             .client
             .create_security_group()
-            .dry_run(self.dry_run)
+            .set_dry_run(self.dry_run)
             .group_name(&group.name)
             .description(&group.description)
             .vpc_id(group.vpc.as_str())
@@ -252,7 +261,7 @@ impl Cloud for Ec2 {
         let request = self
             .client
             .authorize_security_group_ingress()
-            .dry_run(self.dry_run)
+            .set_dry_run(self.dry_run)
             .group_id(group.as_str())
             .ip_permissions(write::permission(rule))
             .tag_specifications(tagged(ResourceType::SecurityGroupRule, tags));
@@ -264,7 +273,7 @@ impl Cloud for Ec2 {
         let request = self
             .client
             .revoke_security_group_ingress()
-            .dry_run(self.dry_run)
+            .set_dry_run(self.dry_run)
             .group_id(group.as_str())
             .security_group_rule_ids(rule.as_str());
         // Of some rules that it does not have, EC2 says so without calling it an error.
@@ -276,7 +285,7 @@ impl Cloud for Ec2 {
 
     fn delete_group(&self, group: &GroupId) -> Result<(), CloudError> {
         let call = Call::about(Action::DeleteSecurityGroup, group.as_str());
-        let request = self.client.delete_security_group().dry_run(self.dry_run).group_id(group.as_str());
+        let request = self.client.delete_security_group().set_dry_run(self.dry_run).group_id(group.as_str());
         self.send(call, request.send()).map(drop)
     }
 
@@ -285,7 +294,7 @@ impl Cloud for Ec2 {
         let request = self
             .client
             .import_key_pair()
-            .dry_run(self.dry_run)
+            .set_dry_run(self.dry_run)
             .key_name(name)
             .public_key_material(Blob::new(public_key))
             .tag_specifications(tagged(ResourceType::KeyPair, tags));
@@ -295,14 +304,14 @@ impl Cloud for Ec2 {
 
     fn delete_key_pair(&self, name: &str) -> Result<(), CloudError> {
         let call = Call::about(Action::DeleteKeyPair, name);
-        let request = self.client.delete_key_pair().dry_run(self.dry_run).key_name(name);
+        let request = self.client.delete_key_pair().set_dry_run(self.dry_run).key_name(name);
         self.send(call, request.send()).map(drop)
     }
 
     fn run_instance(&self, launch: &Launch) -> Result<Instance, CloudError> {
         let what = format!("{} in {}", launch.kind, launch.subnet);
         let call = Call::about(Action::RunInstances, &what);
-        let request = write::launch(&self.client, launch).dry_run(self.dry_run);
+        let request = write::launch(&self.client, launch).set_dry_run(self.dry_run);
         let instances = self.send(call.clone(), request.send())?.instances.unwrap_or_default();
         let first = required(instances.into_iter().next(), "an instance");
         first.and_then(read::instance).map_err(|malformed| call.malformed(malformed))
@@ -310,24 +319,24 @@ impl Cloud for Ec2 {
 
     fn start_instance(&self, id: &InstanceId) -> Result<(), CloudError> {
         let call = Call::about(Action::StartInstances, id.as_str());
-        let request = self.client.start_instances().dry_run(self.dry_run).instance_ids(id.as_str());
+        let request = self.client.start_instances().set_dry_run(self.dry_run).instance_ids(id.as_str());
         self.send(call, request.send()).map(drop)
     }
 
     fn stop_instance(&self, id: &InstanceId) -> Result<(), CloudError> {
         let call = Call::about(Action::StopInstances, id.as_str());
-        let request = self.client.stop_instances().dry_run(self.dry_run).instance_ids(id.as_str());
+        let request = self.client.stop_instances().set_dry_run(self.dry_run).instance_ids(id.as_str());
         self.send(call, request.send()).map(drop)
     }
 
     fn terminate_instance(&self, id: &InstanceId) -> Result<(), CloudError> {
         let call = Call::about(Action::TerminateInstances, id.as_str());
-        let request = self.client.terminate_instances().dry_run(self.dry_run).instance_ids(id.as_str());
+        let request = self.client.terminate_instances().set_dry_run(self.dry_run).instance_ids(id.as_str());
         self.send(call, request.send()).map(drop)
     }
 
     fn tag(&self, resource: &str, tags: &Tags) -> Result<(), CloudError> {
-        let request = self.client.create_tags().dry_run(self.dry_run).resources(resource);
+        let request = self.client.create_tags().set_dry_run(self.dry_run).resources(resource);
         let request = request.set_tags(tag_list(tags));
         self.send(Call::about(Action::CreateTags, resource), request.send()).map(drop)
     }
@@ -340,11 +349,11 @@ impl Cloud for Ec2 {
         }
         let tags = keys.iter().map(|key| aws_sdk_ec2::types::Tag::builder().key(*key).build()).collect();
         let request =
-            self.client.delete_tags().dry_run(self.dry_run).resources(resource).set_tags(Some(tags));
+            self.client.delete_tags().set_dry_run(self.dry_run).resources(resource).set_tags(Some(tags));
         self.send(call, request.send()).map(drop)
     }
 
     fn permissions(&self, subjects: &Subjects) -> Vec<(Action, Permission)> {
-        permissions::ask(&Self { dry_run: true, ..self.clone() }, subjects)
+        permissions::ask(&Self { dry_run: Some(true), ..self.clone() }, subjects)
     }
 }

@@ -1,34 +1,29 @@
-//! Finding region and credentials, and setting time limits and retries. What AWS's own tools honour is honoured here:
+//! Finding region and credentials, and setting time limits. What AWS's own tools honour is honoured here:
 //! profiles, SSO, `aws login`, roles, `AWS_ENDPOINT_URL`, proxies.
 
 use std::env;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds::client::error::ImdsError;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
-use aws_config::retry::{RetryConfig, RetryMode};
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, imds};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_sdk_ec2::Client;
-use aws_sdk_ec2::config::IdentityCache;
+use aws_sdk_ec2::config::{self, IdentityCache};
 
-use super::Ec2;
 use super::driver::Driver;
+use super::{Ec2, retry};
 use crate::cloud::{ConnectError, Ec2Settings};
 
-/// How often a call is made at most, unless `AWS_MAX_ATTEMPTS` says otherwise. More than the SDK's three: a lost answer, a
-/// 503 and a throttled call in a row are not yet a reason to leave a deployment half done.
-const MAX_ATTEMPTS: u32 = 6;
-/// How long it waits before the second attempt, at most; twice as long before each one after it.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long one attempt may take. RunInstances takes a few seconds on a bad day.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a call may take with all its attempts.
@@ -47,39 +42,16 @@ impl Ec2 {
     ///
     /// [`ConnectError`], within a few seconds also where there is nothing to be found.
     pub fn connect(settings: &Ec2Settings) -> Result<Self, ConnectError> {
-        let retries = retries(variable)?;
+        let retries = retry::settings(variable)?;
         let driver = Driver::start().map_err(ConnectError::Setup)?;
         let config = driver.wait(load(settings, retries))?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        Ok(Self { client: Client::new(&config), region, dry_run: false, driver: Arc::new(driver) })
+        Ok(Self::over(config::Builder::from(&config), region, driver))
     }
 }
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Reads the variables about retries ourselves: the SDK panics at a value it does not like.
-pub(super) fn retries(variable: impl Fn(&str) -> Option<String>) -> Result<RetryConfig, ConnectError> {
-    let mut retries = RetryConfig::standard()
-        .with_max_attempts(MAX_ATTEMPTS)
-        .with_initial_backoff(FIRST_PAUSE)
-        .with_max_backoff(LONGEST_PAUSE);
-    if let Some(value) = variable("AWS_MAX_ATTEMPTS") {
-        let attempts = value.parse().ok().filter(|attempts| *attempts > 0).ok_or({
-            ConnectError::Variable { name: "AWS_MAX_ATTEMPTS", value, wanted: "a number above 0" }
-        })?;
-        retries = retries.with_max_attempts(attempts);
-    }
-    if let Some(value) = variable("AWS_RETRY_MODE") {
-        let mode = value.parse::<RetryMode>().map_err(|_| ConnectError::Variable {
-            name: "AWS_RETRY_MODE",
-            value,
-            wanted: "'standard' or 'adaptive'",
-        })?;
-        retries = retries.with_retry_mode(mode);
-    }
-    Ok(retries)
 }
 
 async fn load(settings: &Ec2Settings, retries: RetryConfig) -> Result<SdkConfig, ConnectError> {
@@ -155,7 +127,7 @@ async fn find_credentials(
     let first = tokio::time::timeout(CREDENTIALS_TIMEOUT, chain.provide_credentials()).await;
     match first.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT))) {
         Ok(first) => Ok(Prefetched { first: Mutex::new(Some(first)), chain }),
-        Err(CredentialsError::CredentialsNotLoaded(_)) => Err(ConnectError::NoCredentials {
+        Err(error) if is_nowhere(&error) => Err(ConnectError::NoCredentials {
             looked_at: match &settings.profile {
                 Some(name) => format!("profile {name} in ~/.aws"),
                 None => format!("AWS_ACCESS_KEY_ID, {}", looked_at(settings)),
@@ -165,11 +137,25 @@ async fn find_credentials(
     }
 }
 
+/// Tells whether nothing was found anywhere, as opposed to something that does not work. The metadata service is asked
+/// last, so what it says, if it is there at all, is said when there was nothing before.
+fn is_nowhere(error: &CredentialsError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ImdsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    matches!(error, CredentialsError::CredentialsNotLoaded(_))
+}
+
 /// Says which files and services were looked at, after the flags and variables.
 fn looked_at(settings: &Ec2Settings) -> String {
     let is_off = variable(DISABLE_METADATA).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let metadata = if is_off { format!("{DISABLE_METADATA} is set") } else { "no answer".to_owned() };
-    format!("{} in ~/.aws, EC2's metadata service ({metadata})", whose(settings))
+    let metadata =
+        if is_off { format!("but {DISABLE_METADATA} is set") } else { "which has none".to_owned() };
+    format!("{} in ~/.aws, the metadata service of EC2 ({metadata})", whose(settings))
 }
 
 fn whose(settings: &Ec2Settings) -> String {

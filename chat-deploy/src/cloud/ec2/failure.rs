@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::config::http::HttpResponse;
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{BoxError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 
 use super::read::Malformed;
@@ -33,25 +33,50 @@ impl Call {
     {
         let own_id = error.as_service_error().and_then(RequestId::request_id);
         let request_id = own_id.or_else(|| error.request_id()).map(str::to_owned);
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.code().map(str::to_owned);
-        let message = error.message().map(str::to_owned);
-        let kind = match (&code, &error) {
-            (Some(code), _) => CloudErrorKind::of(code, message.as_deref().unwrap_or_default()),
-            (None, SdkError::TimeoutError(_)) => CloudErrorKind::Unreachable,
-            (None, _) if is_about_credentials(&error) => CloudErrorKind::Credentials,
-            (None, SdkError::DispatchFailure(_)) => CloudErrorKind::Unreachable,
-            (None, _) if status.is_some_and(|status| status >= 500) => CloudErrorKind::Unavailable,
-            (None, _) => CloudErrorKind::Other,
+        if let Some(code) = error.code().map(str::to_owned) {
+            let message = error.message().map(str::to_owned);
+            let kind = CloudErrorKind::of(&code, message.as_deref().unwrap_or_default());
+            return FailedCall { code: Some(code), message, request_id, ..self.failed_as(kind) }.into();
+        }
+        if let Some(response) = error.raw_response() {
+            let status = response.status();
+            let is_trouble = status.is_server_error();
+            let kind = if is_trouble { CloudErrorKind::Unavailable } else { CloudErrorKind::Other };
+            let message = Some(format!("an answer that is not EC2's (HTTP {})", status.as_u16()));
+            return FailedCall { message, request_id, ..self.failed_as(kind) }.into();
+        }
+        self.unanswered(error).into()
+    }
+
+    /// What is known when there is no answer at all.
+    fn unanswered<E>(self, error: SdkError<E, HttpResponse>) -> FailedCall
+    where
+        E: Error + Send + Sync + 'static,
+    {
+        let is_silence = match &error {
+            SdkError::TimeoutError(_) => true,
+            SdkError::DispatchFailure(failure) => {
+                failure.is_timeout() || failure.is_io() || failure.as_other().is_some()
+            }
+            _ => false,
         };
-        let said = match kind {
-            _ if code.is_some() => message,
-            CloudErrorKind::Credentials => Some("the AWS credentials cannot be had".to_owned()),
-            _ => status.map(|status| format!("an answer that is not EC2's (HTTP {status})")),
-        };
-        // With a code, the source says what code and message say already.
-        let source = if code.is_some() { None } else { error.into_source().ok() };
-        FailedCall { request_id, code, message: said, source, ..self.failed_as(kind) }.into()
+        if is_silence {
+            return FailedCall {
+                source: error.into_source().ok(),
+                ..self.failed_as(CloudErrorKind::Unreachable)
+            };
+        }
+        if is_about_credentials(&error) {
+            let message = Some("the AWS credentials cannot be had".to_owned());
+            return FailedCall {
+                message,
+                source: cause(error),
+                ..self.failed_as(CloudErrorKind::Credentials)
+            };
+        }
+        // Without the cause: the SDK puts the whole request into it, and that has the user data with a key in it.
+        let message = "the request could not be put together; is AWS_ENDPOINT_URL a URL?".to_owned();
+        FailedCall { message: Some(message), ..self.failed_as(CloudErrorKind::Other) }
     }
 
     /// The error for an answer that lacks what EC2 always sends.
@@ -83,6 +108,14 @@ impl Call {
             request_id: None,
             source: None,
         }
+    }
+}
+
+/// Takes out why there is no answer, without the SDK's own word for it (`io error`, `other`).
+fn cause<E: Error + Send + Sync + 'static>(error: SdkError<E, HttpResponse>) -> Option<BoxError> {
+    match error.into_source().ok()?.downcast::<ConnectorError>() {
+        Ok(connector) => Some(connector.into_source()),
+        Err(other) => Some(other),
     }
 }
 

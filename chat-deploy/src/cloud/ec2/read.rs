@@ -1,5 +1,6 @@
 //! EC2's answers, in our own words. In the SDK every field is optional; what EC2 always sends is insisted on here.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use aws_sdk_ec2::primitives::DateTime;
@@ -31,7 +32,11 @@ pub(super) fn required<T>(value: Option<T>, field: &'static str) -> Result<T, Ma
 pub(super) fn instance(from: sdk::Instance) -> Result<Instance, Malformed> {
     let state = from.state.and_then(|state| state.name);
     let address = from.public_ip_address.filter(|text| !text.is_empty());
-    let groups = from.security_groups.unwrap_or_default().into_iter().filter_map(|group| group.group_id);
+    let interfaces = from.network_interfaces.unwrap_or_default().into_iter();
+    let groups = interfaces.flat_map(|interface| interface.groups.unwrap_or_default());
+    let groups = from.security_groups.unwrap_or_default().into_iter().chain(groups);
+    // Those of the first interface are named twice.
+    let groups: BTreeSet<String> = groups.filter_map(|group| group.group_id).collect();
     Ok(Instance {
         id: InstanceId::new(required(from.instance_id, "instanceId")?),
         state: instance_state(&required(state, "instanceState")?)?,
@@ -39,7 +44,7 @@ pub(super) fn instance(from: sdk::Instance) -> Result<Instance, Malformed> {
         kind: InstanceType::new(required(from.instance_type, "instanceType")?.as_str()),
         image: ImageId::new(required(from.image_id, "imageId")?),
         address: address.map(|text| parse_address(&text)).transpose()?,
-        groups: groups.map(GroupId::new).collect(),
+        groups: groups.into_iter().map(GroupId::new).collect(),
         vpc: from.vpc_id.map(VpcId::new),
         subnet: from.subnet_id.map(SubnetId::new),
         zone: from.placement.and_then(|placement| placement.availability_zone),

@@ -1,0 +1,45 @@
+//! That the calls we make are the calls we say we make.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const DRY: &str = "Request would have succeeded, but DryRun flag is set.";
+
+#[test]
+fn each_action_is_the_call_it_is_named_for_and_a_dry_run() {
+    let script = Script::of([refusal(412, "DryRunOperation", DRY)]);
+    let permissions = script.ec2().permissions(&Subjects::default());
+    let asked: Vec<Action> = permissions.iter().map(|(action, _)| *action).collect();
+    assert_eq!(asked, Action::ALL);
+    assert!(permissions.iter().all(|(_, permission)| matches!(permission, Permission::Allowed)));
+
+    let requests = script.requests();
+    let called: BTreeSet<&str> = requests.iter().map(|request| request["Action"].as_str()).collect();
+    assert_eq!(called, Action::ALL.iter().map(|action| action.name()).collect());
+    assert_eq!(requests.len(), Action::ALL.len(), "one call each");
+    assert!(requests.iter().all(|request| request["DryRun"] == "true"), "{requests:#?}");
+}
+
+#[test]
+fn what_is_not_allowed_is_told_from_what_was_not_said() {
+    let denied = Script::of([refusal(403, "UnauthorizedOperation", "You are not authorized.")]);
+    let unknown = Script::of([refusal(400, "InvalidGroup.NotFound", "There is no such group.")]);
+    for (_, permission) in denied.ec2().permissions(&Subjects::default()) {
+        assert!(matches!(permission, Permission::Denied(_)), "{permission:?}");
+    }
+    for (_, permission) in unknown.ec2().permissions(&Subjects::default()) {
+        assert!(matches!(permission, Permission::Unknown(_)), "{permission:?}");
+    }
+}
+
+#[test]
+fn permissions_are_tried_on_what_there_is() {
+    let script = Script::of([refusal(412, "DryRunOperation", DRY)]);
+    let group = GroupId::new("sg-00000000000000001");
+    let subjects = Subjects { group: Some(group.clone()), ..Subjects::default() };
+    script.ec2().permissions(&subjects);
+    let requests = script.requests();
+    let delete = requests.iter().find(|request| request["Action"] == "DeleteSecurityGroup").unwrap();
+    assert_eq!(delete["GroupId"], group.as_str());
+}
