@@ -13,6 +13,7 @@
 pub mod apply;
 pub mod cost;
 pub mod diff;
+pub mod image;
 pub mod observe;
 pub mod plan;
 pub mod spec;

@@ -30,14 +30,30 @@ pub enum Ownership {
     Adopted,
 }
 
-/// Returns the tags that every resource of an instance carries.
+/// Returns the tags by which what we made for an instance is found again.
+#[must_use]
+pub fn mark(instance: &InstanceName) -> Tags {
+    Tags::from([(MANAGED.to_owned(), OURS.to_owned()), (INSTANCE.to_owned(), instance.as_str().to_owned())])
+}
+
+/// Returns the tags that every resource of an instance gets: the mark, and a name for whoever looks at the console.
 #[must_use]
 pub fn ours(instance: &InstanceName) -> Tags {
-    Tags::from([
-        (MANAGED.to_owned(), OURS.to_owned()),
-        (INSTANCE.to_owned(), instance.as_str().to_owned()),
-        (NAME.to_owned(), instance.as_str().to_owned()),
-    ])
+    let mut tags = mark(instance);
+    tags.insert(NAME.to_owned(), instance.as_str().to_owned());
+    tags
+}
+
+/// Tells whether something that we could only have made ourselves, a rule, a group or a key pair, is ours of this instance.
+#[must_use]
+pub fn is_ours(tags: &Tags, instance: &InstanceName) -> bool {
+    mark(instance).iter().all(|(key, value)| tags.get(key) == Some(value))
+}
+
+/// Returns the name of an instance's security group, unique in its network.
+#[must_use]
+pub fn group_name(instance: &InstanceName) -> String {
+    format!("chat-deploy-{instance}")
 }
 
 /// Tells whose a machine is, and of which instance; `None` if it is none of ours.
