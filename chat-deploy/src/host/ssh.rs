@@ -2,7 +2,9 @@
 
 pub mod keys;
 pub mod known_hosts;
+pub mod prompt;
 pub mod remote;
+pub mod rotation;
 pub mod session;
 mod store;
 pub mod trust;

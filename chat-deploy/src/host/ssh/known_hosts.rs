@@ -212,3 +212,92 @@ fn is_like(pattern: &[u8], name: &[u8]) -> bool {
     }
     pattern.iter().skip(p).all(|&byte| byte == b'*')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::ssh::keys;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7TQ6F8ETX0ZTgLfY1ISX2RbiVSv0mfW2YU9uM0LB4i";
+
+    #[test]
+    fn names_are_matched_as_openssh_does() {
+        let check = |pattern: &str, name: &str, expected: bool| {
+            let known = look_up(&format!("{pattern} {KEY} comment\n"), name);
+            assert_eq!(known.keys.len() == 1, expected, "{pattern} {name}");
+        };
+        check("example.com", "example.com", true);
+        check("Example.COM", "eXample.com", true);
+        check("example.com", "www.example.com", false);
+        check("*.example.com", "www.example.com", true);
+        check("*.example.com", "example.com", false);
+        check("a,b,example.com", "example.com", true);
+        check("*,!example.com", "example.com", false);
+        check("!example.com", "other.com", false);
+        check("192.0.2.?", "192.0.2.7", true);
+        check("192.0.2.?", "192.0.2.77", false);
+        check("[example.com]:2222", "[example.com]:2222", true);
+        check("[example.com]:2222", "example.com", false);
+        check("[*]:2222", "[example.com]:2222", true);
+        check("*a*a*a*a*a*b", &"a".repeat(2000), false);
+        check("|1|AAAA|BBBB", "example.com", false);
+        check("|1|x", "example.com", false);
+    }
+
+    #[test]
+    fn lines_that_are_no_keys_say_nothing() {
+        let text = format!(
+            "# example.com {KEY}\n\nexample.com\nexample.com ssh-ed25519 AAAA\n@unknown example.com {KEY}\n\
+             @cert-authority example.com {KEY}\n@revoked example.* {KEY}\n"
+        );
+        let known = look_up(&text, "example.com");
+        assert_eq!((known.keys.len(), known.revoked.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_pin_stands_for_one_host_only() {
+        assert_eq!(pin_name("i-0123abc"), "i-0123abc");
+        assert_eq!(pin_name("[192.0.2.1]:2222"), "[192.0.2.1]:2222");
+        assert_eq!(pin_name("a *,!é\n"), "a=20=2a=2c=21=c3=a9=0a");
+    }
+
+    #[test]
+    fn pins_are_added_replaced_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let pins = PinnedHosts::at(dir.path().join("state/known_hosts"));
+        let [a, b] = [(); 2].map(|()| keys::generate("").unwrap().public);
+        let known = |name: &str| pins.known(name).unwrap().keys;
+        assert!(known("one").is_empty());
+        pins.remove("one").unwrap();
+        pins.add("one", &a).unwrap();
+        pins.add("one", &a).unwrap();
+        pins.add("one", &b).unwrap();
+        pins.add("two", &a).unwrap();
+        assert_eq!((known("one").len(), known("two").len()), (2, 1));
+        pins.replace("one", &b).unwrap();
+        assert!(known("one").len() == 1 && same_key(&known("one")[0], &b));
+        // What others wrote stays as it is, even without an end of line.
+        let strange = "# a comment\n???\n@revoked * x";
+        let text = std::fs::read_to_string(pins.path()).unwrap() + strange;
+        std::fs::write(pins.path(), text).unwrap();
+        pins.add("three", &a).unwrap();
+        pins.remove("one").unwrap();
+        let text = std::fs::read_to_string(pins.path()).unwrap();
+        assert!(text.contains("# a comment\n???\n@revoked * x\nthree "), "{text}");
+        assert_eq!((known("one").len(), known("two").len(), known("three").len()), (0, 1, 1));
+    }
+
+    #[test]
+    fn pins_of_many_runs_at_once_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let pins = PinnedHosts::at(dir.path().join("known_hosts"));
+        let key = keys::generate("").unwrap().public;
+        std::thread::scope(|scope| {
+            for n in 0..20 {
+                let (pins, key) = (&pins, &key);
+                scope.spawn(move || pins.add(&format!("host{n}"), key).unwrap());
+            }
+        });
+        assert_eq!(std::fs::read_to_string(pins.path()).unwrap().lines().count(), 20);
+    }
+}

@@ -141,3 +141,84 @@ fn methods(algorithm: &Algorithm) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::ssh::keys;
+
+    fn key() -> PublicKey {
+        keys::generate("").unwrap().public
+    }
+
+    #[test]
+    fn what_counts_is_what_was_said_then_what_is_vouched_for_then_what_openssh_knows() {
+        let (right, other) = (key(), key());
+        let print = fingerprint(&other);
+        let good = || Some(fingerprint(&right));
+        let bad = || Some(print.clone());
+        let check = |given: Option<String>,
+                     vouched: Option<String>,
+                     pinned: &[&PublicKey],
+                     elsewhere: &[&PublicKey],
+                     expected: &Verdict| {
+            let known = |keys: &[&PublicKey]| Known {
+                keys: keys.iter().map(|&k| k.clone()).collect(),
+                revoked: vec![],
+            };
+            let evidence = Evidence {
+                given: given.clone(),
+                vouched: vouched.clone().into_iter().collect(),
+                pinned: known(pinned),
+                elsewhere: known(elsewhere),
+            };
+            let label = format!("{given:?} {vouched:?} {} {}", pinned.len(), elsewhere.len());
+            assert_eq!(evidence.judge(&right), *expected, "{label}");
+        };
+        let wrong = Verdict::Wrong(vec![print.clone()]);
+        check(None, None, &[], &[], &Verdict::Unknown);
+        // One source alone.
+        check(good(), None, &[], &[], &Verdict::Right);
+        check(bad(), None, &[], &[], &wrong);
+        check(None, good(), &[], &[], &Verdict::Right);
+        check(None, bad(), &[], &[], &wrong);
+        check(None, None, &[&right], &[], &Verdict::Right);
+        check(None, None, &[&other], &[], &wrong);
+        check(None, None, &[], &[&right], &Verdict::Right);
+        check(None, None, &[], &[&other], &wrong);
+        // Several keys of one host, as while one is exchanged for another.
+        check(None, None, &[&other, &right], &[], &Verdict::Right);
+        check(None, bad(), &[&right], &[], &Verdict::Right);
+        check(None, good(), &[&other], &[], &Verdict::Right);
+        // The person is right against all others.
+        check(good(), bad(), &[&other], &[&other], &Verdict::Right);
+        check(bad(), good(), &[&right], &[&right], &wrong);
+        // OpenSSH's files do not count against the cloud and the pins, neither way.
+        check(None, good(), &[], &[&other], &Verdict::Right);
+        check(None, None, &[&other], &[&right], &wrong);
+        check(None, bad(), &[], &[&right], &wrong);
+    }
+
+    #[test]
+    fn what_is_revoked_is_never_right() {
+        let right = key();
+        let revoked = Known { keys: vec![right.clone()], revoked: vec![right.clone()] };
+        let by_us = Evidence { pinned: revoked.clone(), ..Evidence::default() };
+        let elsewhere =
+            Evidence { given: Some(fingerprint(&right)), elsewhere: revoked, ..Evidence::default() };
+        assert_eq!(by_us.judge(&right), Verdict::Revoked);
+        assert_eq!(elsewhere.judge(&right), Verdict::Revoked);
+    }
+
+    #[test]
+    fn the_kind_of_a_known_key_is_asked_for_first() {
+        let none = Evidence::default();
+        assert!(none.preference().starts_with("ssh-ed25519,ecdsa-sha2-nistp256,"));
+        assert!(none.other_kinds().is_empty());
+        let known = Known { keys: vec![key()], revoked: Vec::new() };
+        let vouched = vec!["SHA256:x".to_owned()];
+        let by_tag = Evidence { vouched: vouched.clone(), ..Evidence::default() };
+        let by_both = Evidence { vouched, pinned: known, ..Evidence::default() };
+        assert_eq!((by_tag.other_kinds().len(), by_both.other_kinds().len()), (2, 0));
+    }
+}

@@ -62,8 +62,9 @@ impl Link {
         wait(&self.ssh, &self.socket, patience)
     }
 
-    /// Tells whether the other side has ended the connection.
-    pub(super) fn is_over(&self) -> bool {
+    /// Tells whether the other side has ended the connection, or does so in a moment.
+    pub(super) fn is_ending(&self, patience: &Patience) -> bool {
+        let _ = patience.poll_one(self.socket.as_fd(), PollFlags::IN);
         match self.socket.peek(&mut [0]) {
             Ok(length) => length == 0,
             Err(error) => !is_again_io(&error),

@@ -25,6 +25,9 @@ const REFUSED: [i32; 3] = [-18, -19, -33];
 const UNREADABLE: [i32; 2] = [-16, -48];
 /// Its words for a connection that ended: `SOCKET_SEND`, `SOCKET_DISCONNECT`, `SOCKET_RECV`.
 const HUNG_UP: [i32; 3] = [-7, -13, -43];
+/// `PUBLICKEY_UNVERIFIED` is among the words for a refusal, and for the end of the connection that comes in its place when
+/// the host has had enough of us.
+const PERHAPS_HUNG_UP: [i32; 1] = [-19];
 
 /// What got us in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +75,8 @@ pub(super) fn log_in(
                 *locked(&memory.used) = Some(used);
                 return Ok(());
             }
-            // libssh2 calls it a refusal, too, if the host has had enough of us.
-            Outcome::Refused if !link.is_over() => {}
-            Outcome::Refused | Outcome::HungUp => {
+            Outcome::Refused => {}
+            Outcome::HungUp => {
                 login.tried.push("(then it hung up)".to_owned());
                 break;
             }
@@ -217,8 +219,8 @@ impl Login<'_> {
 
     fn refused(&self, stop: Stop, patience: &Patience) -> Result<Outcome, RemoteError> {
         match stop {
+            Stop::Failed(error) if has_hung_up(self.link, &error, patience) => Ok(Outcome::HungUp),
             Stop::Failed(error) if is_one_of(&error, &REFUSED) => Ok(Outcome::Refused),
-            Stop::Failed(error) if is_one_of(&error, &HUNG_UP) => Ok(Outcome::HungUp),
             stop => Err(self.link.stopped(stop, "log in", patience)),
         }
     }
@@ -289,6 +291,10 @@ fn offer_agent(
         }
     }
     (tried, Ok(false))
+}
+
+fn has_hung_up(link: &Link, error: &ssh2::Error, patience: &Patience) -> bool {
+    is_one_of(error, &HUNG_UP) || (is_one_of(error, &PERHAPS_HUNG_UP) && link.is_ending(patience))
 }
 
 fn is_one_of(error: &ssh2::Error, codes: &[i32]) -> bool {

@@ -1,0 +1,33 @@
+# Puts the new host key in the place of the old one, unless an earlier run did, and has sshd read it.
+# $1: the file of the host key; $2: the public half of the new one, in base64.
+set -eu
+umask 077
+PATH=$PATH:/usr/sbin:/sbin
+key=$1
+fresh=$1.fresh
+is_new() {
+    [ "$(ssh-keygen -y -f "$1" | cut -d ' ' -f 2)" = "$2" ]
+}
+if ! is_new "$key" "$2"; then
+    is_new "$fresh" "$2" || { echo "$fresh is another key than the one that was announced" >&2; exit 1; }
+    # An sshd that finds fault with its configuration would not come back.
+    sshd -t -h "$fresh"
+    cp "$fresh" "$key.part"
+    ssh-keygen -y -f "$fresh" >"$key.pub.part"
+    chmod 644 "$key.pub.part"
+    sync "$key.part" "$key.pub.part"
+    mv -f "$key.part" "$key"
+    # sshd makes do with a public half that does not fit, as it is for this moment.
+    mv -f "$key.pub.part" "$key.pub"
+    sync "${key%/*}"
+    if command -v restorecon >/dev/null; then restorecon "$key" "$key.pub"; fi
+fi
+rm -f "$fresh"
+# Debian calls it ssh, everybody else sshd. Reloading keeps the connections; an sshd that is started for each connection
+# reads the key by itself.
+for unit in ssh.service sshd.service; do
+    if systemctl is-active --quiet "$unit"; then
+        systemctl reload "$unit"
+        break
+    fi
+done
