@@ -1,15 +1,16 @@
 //! Commands: input, output, errors and how they end.
 
 use std::io::{self, Read};
-use std::sync::Mutex;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chat_deploy::host::ssh::remote::{Answer, Call, Remote, RemoteError, quoted};
-use chat_deploy::host::ssh::session::Session;
+use chat_deploy::host::ssh::session::{Session, Target};
 use chat_deploy::interrupt::Interrupt;
 
-use crate::sshd::{LONG, Sshd};
+use crate::sshd::{LONG, Sshd, connect};
 
 const MIB: usize = 1024 * 1024;
 
@@ -198,16 +199,39 @@ fn what_is_held_goes_on_beside_other_commands() {
 #[test]
 fn what_is_held_ends_with_the_connection() {
     let server = Sshd::start();
-    let session = server.connect();
+    let (port, cut) = relay(server.port);
+    let session = connect(Target { port, ..server.target() }).unwrap();
     let mark = server.path("held");
     let command = format!("touch {0}; echo locked; cat; rm {0}", mark.display());
     let (_, held) = session.hold(&command, LONG).unwrap();
-    // As when this process dies: nothing is said, the socket is closed.
-    std::mem::forget(held);
     assert!(mark.exists());
-    drop(session);
-    thread::sleep(Duration::from_millis(200));
-    assert!(mark.exists(), "what is held keeps its connection");
+    // As when this process is killed: nothing is said, the connection is gone.
+    cut();
+    wait_until(|| !mark.exists());
+    assert!(matches!(run_with(&session, "true", io::empty()), Err(RemoteError::Broken { .. })));
+    drop(held);
+}
+
+/// Stands between a client and a server for one connection; returns its port, and what cuts it.
+fn relay(server: u16) -> (u16, impl FnOnce()) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut from, &mut to));
+        }
+        sender.send([client, server]).unwrap();
+    });
+    let cut = move || {
+        for stream in receiver.recv().unwrap() {
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+    };
+    (port, cut)
 }
 
 #[test]
