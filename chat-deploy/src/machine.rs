@@ -115,11 +115,11 @@ pub enum MachineError {
         why: String,
     },
     /// No type will do.
-    #[error("none of {types} is to be had in {region}: {why}")]
+    #[error("no {types} is to be had in {region}: {why}")]
     NoType {
         /// Where.
         region: String,
-        /// Those wanted.
+        /// Those wanted: `t2.micro or t3.micro`.
         types: String,
         /// Why not, type by type.
         why: String,

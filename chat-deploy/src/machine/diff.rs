@@ -90,7 +90,7 @@ fn drift(spec: &Spec, observed: &Observed, machine: &Instance) -> Vec<String> {
         .group
         .as_ref()
         .filter(|_| !observed.owns_group)
-        .map(|group| format!("{id} is in {} ({}), which is not ours", group.name, group.id));
+        .map(|group| format!("{id} is in {} ({}), which chat-deploy did not make", group.name, group.id));
     [other_type, other_image, other_subnet, other_group].into_iter().flatten().collect()
 }
 

@@ -11,8 +11,8 @@ pub const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
 /// What an image begins with: `al2023-ami-minimal-...` and `al2023-ami-ecs-...` do not.
 const PREFIX: &str = "al2023-ami-2023.";
 
-/// What the images are, for a person.
-pub const KIND: &str = "Amazon Linux 2023";
+/// What the images are, behind the word image.
+pub const KIND: &str = "of Amazon Linux 2023";
 
 /// Returns what to ask the cloud for, all processors at once.
 #[must_use]

@@ -173,7 +173,7 @@ impl Step {
         use Action::{Add, Change, Remove};
         let machine = |action, text: String| vec![Row::new(action, "machine", text)];
         match self {
-            Self::Adopt { machine: id } => machine(Change, format!("{id} is adopted")),
+            Self::Adopt { machine: id } => machine(Change, format!("{id}, made by hand, is adopted")),
             Self::ImportKey { name, .. } => {
                 vec![Row::new(Add, "key", format!("{name}, the public half of your key"))]
             }
@@ -186,7 +186,9 @@ impl Step {
             }
             Self::Launch(launch) => machine(Add, launch.to_string()),
             Self::Start { machine: id } => machine(Change, format!("start {id}")),
-            Self::AwaitRunning { machine: id } => machine(Change, format!("{id} is starting already")),
+            Self::AwaitRunning { machine: id } => {
+                machine(Change, format!("wait until {id} runs and has an address"))
+            }
             Self::Stop { machine: id } => machine(Change, format!("stop {id}")),
             Self::Terminate { machine: id } => machine(Remove, format!("{id} and its disk")),
             // Nothing changes by waiting.

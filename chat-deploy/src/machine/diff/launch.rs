@@ -87,7 +87,7 @@ fn choose(spec: &Spec, catalog: &Catalog, places: &[&Subnet]) -> Result<LaunchPl
     }
     found.ok_or_else(|| MachineError::NoType {
         region: catalog.region.clone(),
-        types: spec.types.iter().map(InstanceType::as_str).collect::<Vec<_>>().join(", "),
+        types: spec.types.iter().map(InstanceType::as_str).collect::<Vec<_>>().join(" or "),
         why: why_not.join("; "),
     })
 }
@@ -156,6 +156,7 @@ fn fitting<'a>(
     }
     let supported = image::ARCHITECTURES.iter().filter(|own| facts.architectures.iter().any(|a| a == *own));
     let newest = supported.filter_map(|own| image::newest(&catalog.images, own)).next();
-    newest
-        .ok_or_else(|| format!("there is no {} for {kind} ({})", image::KIND, facts.architectures.join(", ")))
+    newest.ok_or_else(|| {
+        format!("there is no image {} for {kind} ({})", image::KIND, facts.architectures.join(", "))
+    })
 }

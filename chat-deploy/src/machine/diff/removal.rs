@@ -12,14 +12,25 @@ use crate::machine::tags::{self, Ownership};
 pub fn diff_to_nothing(observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     if let Some((ownership, machine)) = &observed.machine {
-        leave_group(observed, machine, &mut plan);
+        // While the machine is still known as ours: it is what leads to a group that is not.
+        plan.steps.extend(close_ports(observed, machine));
         leave_machine(*ownership, machine, &mut plan);
     }
+    let strange = observed.group.iter().filter(|_| observed.machine.is_some() && !observed.owns_group);
+    plan.leaves.extend(strange.map(|group| format!("{}, which chat-deploy did not make", titled(group))));
     delete_groups(observed, &mut plan);
     plan.steps.extend(
         observed.key_pairs.iter().map(|key| Step::DeleteKey { key: key.id.clone(), name: key.name.clone() }),
     );
     plan
+}
+
+/// Closes what we opened in a group that stays.
+fn close_ports(observed: &Observed, machine: &Instance) -> Option<Step> {
+    let group = observed.group.as_ref().filter(|_| !observed.owns_group)?;
+    let (_, instance) = tags::ownership(machine)?;
+    let rules = rules::ours(observed, &instance);
+    (!rules.is_empty()).then(|| Step::ClosePorts { group: group.id.clone(), rules })
 }
 
 fn leave_machine(ownership: Ownership, machine: &Instance, plan: &mut Plan) {
@@ -31,16 +42,6 @@ fn leave_machine(ownership: Ownership, machine: &Instance, plan: &mut Plan) {
             plan.steps.push(Step::Disown { machine: id });
         }
     }
-}
-
-/// Closes what we opened in a group that stays.
-fn leave_group(observed: &Observed, machine: &Instance, plan: &mut Plan) {
-    let Some(group) = observed.group.as_ref().filter(|_| !observed.owns_group) else { return };
-    let ours = tags::ownership(machine).map(|(_, instance)| rules::ours(observed, &instance));
-    if let Some(rules) = ours.filter(|rules| !rules.is_empty()) {
-        plan.steps.push(Step::ClosePorts { group: group.id.clone(), rules });
-    }
-    plan.leaves.push(format!("{}, which chat-deploy did not make", titled(group)));
 }
 
 /// Deletes what groups are ours, once the machines in them are gone.

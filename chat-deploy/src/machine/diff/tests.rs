@@ -1,1 +1,512 @@
+//! Plans as a person reads them, from what there may be in an account.
 
+mod properties;
+mod simulate;
+
+use super::{diff, diff_to_nothing};
+use crate::cloud::{
+    GroupId, GroupRule, Image, ImageId, Instance, InstanceId, InstanceState, InstanceType, KeyPair,
+    KeyPairId, Offering, RouteToInternet, Rule, RuleId, SecurityGroup, Subnet, SubnetId, Tags, TypeFacts,
+    VpcId,
+};
+use crate::machine::observe::{Catalog, Observed};
+use crate::machine::spec::Spec;
+use crate::machine::tags::{self, Ownership};
+
+const PUBLIC_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl bryan@mac";
+
+fn types(names: &[&str]) -> Vec<InstanceType> {
+    names.iter().map(|name| InstanceType::new(*name)).collect()
+}
+
+fn spec() -> Spec {
+    Spec {
+        instance: "myserver".parse().unwrap(),
+        types: types(&["t2.micro", "t3.micro"]),
+        image: None,
+        subnet: None,
+        disk_gib: 8,
+        chat_port: 12345,
+        chat_from: vec!["0.0.0.0/0".parse().unwrap()],
+        ssh_from: vec!["198.51.100.7/32".parse().unwrap()],
+        ports: Vec::new(),
+        public_key: PUBLIC_KEY.to_owned(),
+        adopt: false,
+    }
+}
+
+fn image(name: &str, created_at: &str, architecture: &str) -> Image {
+    Image {
+        id: ImageId::new(format!("ami-{architecture}-{}", created_at.get(..4).unwrap())),
+        name: format!("al2023-ami-2023.{name}-kernel-6.1-{architecture}"),
+        created_at: format!("{created_at}T00:00:00.000Z"),
+        architecture: architecture.to_owned(),
+        root_device: Some("/dev/xvda".to_owned()),
+        root_gib: Some(8),
+    }
+}
+
+fn subnet(zone: char) -> Subnet {
+    Subnet {
+        id: SubnetId::new(format!("subnet-{zone}")),
+        vpc: VpcId::new("vpc-1"),
+        zone: format!("us-east-1{zone}"),
+        maps_public_ip: true,
+        is_default: true,
+    }
+}
+
+fn facts(kind: &str, architectures: &[&str]) -> TypeFacts {
+    TypeFacts {
+        kind: InstanceType::new(kind),
+        architectures: architectures.iter().map(ToString::to_string).collect(),
+        free_tier: false,
+        burstable: true,
+    }
+}
+
+fn catalog() -> Catalog {
+    let offered = |kind: &str, zones: &[char]| {
+        let offering =
+            |zone: &char| Offering { kind: InstanceType::new(kind), zone: format!("us-east-1{zone}") };
+        zones.iter().map(offering).collect::<Vec<_>>()
+    };
+    Catalog {
+        region: "us-east-1".to_owned(),
+        images: vec![
+            image("9.20261101.0", "2026-11-01", "x86_64"),
+            image("8.20250101.0", "2025-01-01", "x86_64"),
+            image("9.20261101.0", "2026-11-01", "arm64"),
+        ],
+        vpc: Some(VpcId::new("vpc-1")),
+        subnets: vec![subnet('b'), subnet('a'), subnet('e')],
+        routes: RouteToInternet { main: true, ..RouteToInternet::default() },
+        offerings: [
+            offered("t2.micro", &['a', 'b']),
+            offered("t3.micro", &['a', 'b', 'e']),
+            offered("t4g.micro", &['a']),
+        ]
+        .concat(),
+        types: vec![
+            facts("t2.micro", &["i386", "x86_64"]),
+            facts("t3.micro", &["x86_64"]),
+            facts("t4g.micro", &["arm64"]),
+        ],
+    }
+}
+
+fn empty() -> Observed {
+    Observed { catalog: Some(catalog()), ..Observed::default() }
+}
+
+fn ours() -> Tags {
+    tags::ours(&spec().instance)
+}
+
+fn adopted() -> Tags {
+    let mut tags = ours();
+    tags.insert(tags::MANAGED.to_owned(), tags::ADOPTED.to_owned());
+    tags
+}
+
+fn named(name: &str) -> Tags {
+    Tags::from([(tags::NAME.to_owned(), name.to_owned())])
+}
+
+fn machine(id: &str, group: &str, tags: Tags) -> Instance {
+    Instance {
+        id: InstanceId::new(id),
+        state: InstanceState::Running,
+        state_reason: None,
+        kind: InstanceType::new("t2.micro"),
+        image: ImageId::new("ami-x86_64-2026"),
+        address: Some([203, 0, 113, 5].into()),
+        groups: vec![GroupId::new(group)],
+        vpc: Some(VpcId::new("vpc-1")),
+        subnet: Some(SubnetId::new("subnet-a")),
+        zone: Some("us-east-1a".to_owned()),
+        key_name: Some(spec().key_name()),
+        client_token: Some("token".to_owned()),
+        launched_at: 0,
+        tags,
+    }
+}
+
+fn group(id: &str, name: &str, tags: Tags) -> SecurityGroup {
+    SecurityGroup {
+        id: GroupId::new(id),
+        name: name.to_owned(),
+        vpc: Some(VpcId::new("vpc-1")),
+        rules: Vec::new(),
+        tags,
+    }
+}
+
+fn rule(port: u16, range: &str, tags: Tags) -> GroupRule {
+    let rule = Rule::tcp(port, range.parse().unwrap());
+    GroupRule { id: RuleId::new(format!("sgr-{port}-{range}")), rule, tags }
+}
+
+fn key_pair(name: &str) -> KeyPair {
+    KeyPair {
+        id: KeyPairId::new(format!("key-{name}")),
+        name: name.to_owned(),
+        fingerprint: String::new(),
+        tags: ours(),
+    }
+}
+
+/// What `up` leaves.
+fn running() -> Observed {
+    Observed {
+        machine: Some((Ownership::Ours, machine("i-1", "sg-1", ours()))),
+        group: Some(group("sg-1", "chat-deploy-myserver", ours())),
+        owns_group: true,
+        rules: vec![rule(12345, "0.0.0.0/0", ours()), rule(22, "198.51.100.7/32", ours())],
+        key_pairs: vec![key_pair(&spec().key_name())],
+        ..Observed::default()
+    }
+}
+
+/// The write-up's machine, made by clicking.
+fn by_hand() -> Observed {
+    Observed {
+        namesake: Some(machine("i-9", "sg-9", named("myserver"))),
+        group: Some(group("sg-9", "launch-wizard-3", Tags::new())),
+        rules: vec![rule(22, "0.0.0.0/0", Tags::new()), rule(12345, "0.0.0.0/0", Tags::new())],
+        ..Observed::default()
+    }
+}
+
+/// The same after it was adopted, and its chat port opened by us.
+fn taken_over() -> Observed {
+    let found = by_hand();
+    Observed {
+        machine: Some((Ownership::Adopted, machine("i-9", "sg-9", adopted()))),
+        namesake: None,
+        rules: vec![rule(22, "0.0.0.0/0", Tags::new()), rule(12345, "0.0.0.0/0", ours())],
+        ..found
+    }
+}
+
+fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
+}
+
+fn own_machine(observed: &mut Observed) -> &mut Instance {
+    &mut observed.machine.as_mut().unwrap().1
+}
+
+/// Shows plans, or why there is none, each under what it is for.
+fn show<const N: usize>(cases: [(&str, Spec, Observed); N]) -> String {
+    let shown = cases.map(|(title, spec, observed)| match diff(&spec, &observed) {
+        Ok(plan) => format!("# {title}\n{plan}\n"),
+        Err(error) => format!("# {title}\nerror: {error}\n"),
+    });
+    shown.join("\n")
+}
+
+#[test]
+fn a_new_machine() {
+    let adopts = changed(spec(), |spec| spec.adopt = true);
+    let plans = show([
+        ("nothing there", spec(), empty()),
+        ("nothing there to adopt either", adopts, empty()),
+        (
+            "more ports, a bigger disk",
+            changed(spec(), |spec| {
+                spec.ports = vec![80];
+                spec.disk_gib = 30;
+            }),
+            empty(),
+        ),
+        (
+            "the image needs a bigger disk",
+            spec(),
+            changed(empty(), |o| {
+                o.catalog.as_mut().unwrap().images.iter_mut().for_each(|image| {
+                    image.root_gib = Some(10);
+                })
+            }),
+        ),
+        (
+            "a group and a key are left of a run that was cut off",
+            spec(),
+            Observed { machine: None, rules: Vec::new(), catalog: Some(catalog()), ..running() },
+        ),
+        (
+            "the group has other rules than it should",
+            spec(),
+            changed(Observed { machine: None, catalog: Some(catalog()), ..running() }, |o| {
+                o.rules = vec![rule(22, "192.0.2.1/32", ours()), rule(80, "0.0.0.0/0", Tags::new())]
+            }),
+        ),
+        (
+            "the former machine is terminated",
+            spec(),
+            changed(Observed { catalog: Some(catalog()), ..running() }, |o| {
+                let gone = o.machine.take().unwrap().1;
+                o.ending = vec![Instance { state: InstanceState::Terminated, ..gone }];
+            }),
+        ),
+        (
+            "another key than the former machine's",
+            changed(spec(), |spec| spec.public_key = PUBLIC_KEY.replace("GKJl", "GKJm")),
+            Observed { machine: None, catalog: Some(catalog()), ..running() },
+        ),
+        (
+            "a region without prices",
+            spec(),
+            changed(empty(), |o| {
+                o.catalog.as_mut().unwrap().region = "mars-north-1".to_owned();
+            }),
+        ),
+    ]);
+    insta::assert_snapshot!(plans);
+}
+
+#[test]
+fn types_and_places() {
+    let wants = |names: &[&str]| changed(spec(), |spec| spec.types = types(names));
+    let offers = |change: fn(&mut Catalog)| changed(empty(), |o| change(o.catalog.as_mut().unwrap()));
+    let plans = show([
+        (
+            "no t2 in the region",
+            spec(),
+            offers(|c| {
+                c.types.retain(|facts| facts.kind.as_str() != "t2.micro");
+                c.offerings.retain(|offering| offering.kind.as_str() != "t2.micro");
+            }),
+        ),
+        ("no t2 in the only zone", spec(), offers(|c| c.subnets = vec![subnet('e')])),
+        ("an ARM machine", wants(&["t4g.micro"]), empty()),
+        ("an ARM machine or another", wants(&["t4g.micro", "t3.micro"]), empty()),
+        ("a type that there is not, then one there is", wants(&["t9.pico", "t3.micro"]), empty()),
+        ("no type", wants(&["t9.pico", "m9.huge"]), empty()),
+        (
+            "an image for another processor",
+            changed(wants(&["t4g.micro"]), |spec| spec.image = Some(ImageId::new("ami-x86_64-2026"))),
+            offers(|c| c.images.truncate(1)),
+        ),
+        (
+            "an image that is not there",
+            changed(spec(), |spec| spec.image = Some(ImageId::new("ami-404"))),
+            offers(|c| c.images.clear()),
+        ),
+        ("no image at all", spec(), offers(|c| c.images.clear())),
+        ("no image for the processor", wants(&["t4g.micro"]), offers(|c| c.images.truncate(2))),
+        (
+            "no default network",
+            spec(),
+            offers(|c| {
+                c.vpc = None;
+                c.subnets.clear();
+            }),
+        ),
+        ("a network without subnets", spec(), offers(|c| c.subnets.clear())),
+        (
+            "subnets that will not do",
+            spec(),
+            offers(|c| {
+                c.routes.main = false;
+                c.routes.subnets.insert("subnet-a".to_owned(), true);
+                c.subnets.iter_mut().for_each(|subnet| subnet.is_default = subnet.zone != "us-east-1a");
+            }),
+        ),
+        (
+            "one subnet that will do",
+            spec(),
+            offers(|c| {
+                c.routes.main = false;
+                c.routes.subnets.insert("subnet-b".to_owned(), true);
+            }),
+        ),
+        (
+            "a subnet of one's own",
+            changed(spec(), |spec| spec.subnet = Some(SubnetId::new("subnet-e"))),
+            offers(|c| {
+                c.subnets = vec![Subnet { is_default: false, vpc: VpcId::new("vpc-2"), ..subnet('e') }];
+                c.vpc = Some(VpcId::new("vpc-2"));
+            }),
+        ),
+        (
+            "a subnet that is not there",
+            changed(spec(), |spec| spec.subnet = Some(SubnetId::new("subnet-x"))),
+            offers(|c| {
+                c.vpc = None;
+                c.subnets.clear();
+            }),
+        ),
+    ]);
+    insta::assert_snapshot!(plans);
+}
+
+#[test]
+fn a_machine_that_is_there() {
+    let plans = show([
+        ("all as it should be", spec(), running()),
+        ("stopped", spec(), changed(running(), |o| own_machine(o).state = InstanceState::Stopped)),
+        ("stopping", spec(), changed(running(), |o| own_machine(o).state = InstanceState::Stopping)),
+        ("being made", spec(), changed(running(), |o| own_machine(o).state = InstanceState::Pending)),
+        ("without an address", spec(), changed(running(), |o| own_machine(o).address = None)),
+        ("another port", changed(spec(), |spec| spec.chat_port = 23456), running()),
+        ("a rule was closed by hand", spec(), changed(running(), |o| o.rules.truncate(1))),
+        (
+            "a rule was opened by hand",
+            spec(),
+            changed(running(), |o| o.rules.push(rule(80, "0.0.0.0/0", Tags::new()))),
+        ),
+        (
+            "from somewhere else",
+            changed(spec(), |spec| spec.ssh_from = vec!["192.0.2.1/32".parse().unwrap()]),
+            running(),
+        ),
+        ("SSH stays as it is", changed(spec(), |spec| spec.ssh_from = Vec::new()), running()),
+        (
+            "another type, image and place",
+            changed(spec(), |spec| {
+                spec.types = types(&["t3.micro", "t3.small"]);
+                spec.image = Some(ImageId::new("ami-2"));
+                spec.subnet = Some(SubnetId::new("subnet-b"));
+            }),
+            running(),
+        ),
+        (
+            "moved to another group",
+            spec(),
+            changed(by_hand(), |o| {
+                o.namesake = None;
+                o.machine = Some((Ownership::Ours, machine("i-1", "sg-9", ours())));
+                o.other_groups = vec![group("sg-1", "chat-deploy-myserver", ours())];
+            }),
+        ),
+    ]);
+    insta::assert_snapshot!(plans);
+}
+
+#[test]
+fn a_machine_made_by_hand() {
+    let adopts = || changed(spec(), |spec| spec.adopt = true);
+    let web = || machine("i-7", "sg-9", named("web"));
+    let nameless = || machine("i-8", "sg-9", Tags::new());
+    let plans = show([
+        ("not asked yet", spec(), by_hand()),
+        ("adopted", adopts(), by_hand()),
+        ("adopted with its ports closed", adopts(), changed(by_hand(), |o| o.rules.truncate(1))),
+        (
+            "adopted, stopped",
+            adopts(),
+            changed(by_hand(), |o| o.namesake.as_mut().unwrap().state = InstanceState::Stopped),
+        ),
+        ("in a group with others", adopts(), changed(by_hand(), |o| o.sharers = vec![web(), nameless()])),
+        ("again", spec(), taken_over()),
+        (
+            "again, in a group with others",
+            spec(),
+            changed(taken_over(), |o| {
+                o.rules.push(rule(22, "198.51.100.7/32", ours()));
+                o.sharers = vec![web()];
+            }),
+        ),
+        (
+            "of another type than we would take",
+            spec(),
+            changed(taken_over(), |o| own_machine(o).kind = InstanceType::new("m5.large")),
+        ),
+    ]);
+    insta::assert_snapshot!(plans);
+}
+
+#[test]
+fn plans_to_leave_nothing() {
+    let ending = |id: &str, state| Instance { state, ..machine(id, "sg-1", ours()) };
+    let cases = [
+        ("a machine of ours", running()),
+        ("an adopted machine", taken_over()),
+        ("an adopted machine that we opened nothing for", changed(taken_over(), |o| o.rules.truncate(1))),
+        (
+            "a machine on its way out",
+            changed(running(), |o| {
+                o.machine = None;
+                o.ending = vec![
+                    ending("i-1", InstanceState::ShuttingDown),
+                    ending("i-0", InstanceState::Terminated),
+                ];
+            }),
+        ),
+        (
+            "a terminated machine alone",
+            Observed { ending: vec![ending("i-1", InstanceState::Terminated)], ..Observed::default() },
+        ),
+        ("a group alone", Observed { machine: None, key_pairs: Vec::new(), ..running() }),
+        (
+            "a key pair alone",
+            Observed { key_pairs: vec![key_pair("chat-deploy-myserver-1")], ..Observed::default() },
+        ),
+        (
+            "several groups and keys",
+            changed(running(), |o| {
+                o.other_groups = vec![group("sg-2", "chat-deploy-myserver", ours())];
+                o.key_pairs.push(key_pair("chat-deploy-myserver-00000000"));
+            }),
+        ),
+        (
+            "somebody else uses our group",
+            changed(running(), |o| {
+                o.sharers = vec![machine("i-7", "sg-1", named("web"))];
+            }),
+        ),
+        ("nothing there", Observed::default()),
+    ];
+    let plans = cases.map(|(title, observed)| format!("# {title}\n{}\n", diff_to_nothing(&observed)));
+    insta::assert_snapshot!(plans.join("\n"));
+}
+
+#[test]
+fn what_progress_says() {
+    let adopts = changed(spec(), |spec| spec.adopt = true);
+    let stopped = changed(by_hand(), |o| o.namesake.as_mut().unwrap().state = InstanceState::Stopped);
+    let going = changed(running(), |o| {
+        let going = o.machine.take().unwrap().1;
+        o.ending = vec![Instance { state: InstanceState::ShuttingDown, ..going }];
+    });
+    let pending = changed(running(), |o| own_machine(o).state = InstanceState::Pending);
+    let plans = [
+        diff(&spec(), &empty()).unwrap(),
+        diff(&adopts, &stopped).unwrap(),
+        diff(&spec(), &pending).unwrap(),
+        diff_to_nothing(&running()),
+        diff_to_nothing(&going),
+        diff_to_nothing(&taken_over()),
+    ];
+    let lines = plans.iter().map(|plan| {
+        plan.steps.iter().map(|step| format!("{}: {}\n", step.name(), step.what())).collect::<String>()
+    });
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn what_a_rule_lets_in() {
+    let lets_in = |rules: &[(&str, Option<u16>, Option<u16>)], port| {
+        let rules = rules.iter().map(|(protocol, from_port, to_port)| GroupRule {
+            id: RuleId::new("sgr-1"),
+            rule: Rule {
+                protocol: (*protocol).to_owned(),
+                from_port: *from_port,
+                to_port: *to_port,
+                source: "0.0.0.0/0".to_owned(),
+            },
+            tags: Tags::new(),
+        });
+        Observed { rules: rules.collect(), ..Observed::default() }.lets_in(port)
+    };
+    assert!(lets_in(&[("tcp", Some(22), Some(22))], 22));
+    assert!(lets_in(&[("tcp", Some(1), Some(1024))], 22));
+    assert!(lets_in(&[("-1", None, None)], 22));
+    assert!(!lets_in(&[("tcp", Some(23), Some(1024))], 22));
+    assert!(!lets_in(&[("udp", Some(22), Some(22))], 22));
+    assert!(!lets_in(&[], 22));
+}
