@@ -13,6 +13,8 @@
 pub mod apply;
 pub mod cost;
 pub mod diff;
+#[cfg(test)]
+mod fixtures;
 pub mod image;
 pub mod observe;
 pub mod plan;

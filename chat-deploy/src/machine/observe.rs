@@ -255,3 +255,6 @@ fn tagged(key: &str, value: &str) -> InstanceQuery {
 fn join<T>(handle: ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,9 @@
 use proptest::prelude::*;
 
 use super::simulate::simulate;
-use super::{
-    adopted, catalog, diff, diff_to_nothing, group, key_pair, machine, named, ours, rule, spec, types,
-};
+use super::{diff, diff_to_nothing};
 use crate::cloud::{GroupRule, Instance, InstanceState, Tags};
+use crate::machine::fixtures::{adopted, catalog, group, key_pair, machine, named, ours, rule, spec, types};
 use crate::machine::observe::{Catalog, Observed};
 use crate::machine::plan::{Plan, Step};
 use crate::machine::spec::Spec;

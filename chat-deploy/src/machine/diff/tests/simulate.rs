@@ -1,7 +1,7 @@
 //! What a plan does to an account, as values: the steps without the cloud, the waiting and the mishaps.
 
-use super::{group, key_pair, machine, ours};
 use crate::cloud::{GroupId, GroupRule, InstanceState, RuleId};
+use crate::machine::fixtures::{adopted, group, key_pair, machine, ours};
 use crate::machine::observe::Observed;
 use crate::machine::plan::{Plan, Step};
 use crate::machine::tags::{self, Ownership};
@@ -19,7 +19,7 @@ fn take(observed: &mut Observed, step: &Step) {
         Step::Adopt { machine } => {
             let mut namesake = observed.namesake.take().unwrap();
             assert_eq!(namesake.id, *machine);
-            namesake.tags.extend(super::adopted());
+            namesake.tags.extend(adopted());
             observed.machine = Some((Ownership::Adopted, namesake));
         }
         Step::ImportKey { name, .. } => observed.key_pairs.push(key_pair(name)),
