@@ -136,6 +136,8 @@ pub fn apply(engine: &Engine<'_>, plan: &Plan) -> Result<(), ApplyError> {
 /// Takes one step; returns what came of it, if that says more than what it was about.
 fn take(engine: &Engine<'_>, step: &Step) -> Result<Option<String>, steps::Failure> {
     match step {
+        Step::Prepare(_) => steps::prepare::run(engine),
+        Step::Restore(backup) => steps::restore::run(engine, backup),
         Step::RemoveRelease(id) => steps::prune::run(engine, id),
         Step::Install(release) => steps::install::run(engine, release),
         Step::Activate(activation) => steps::activate::run(engine, activation),

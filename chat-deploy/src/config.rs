@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-const TEMPLATE: &str = include_str!("../../templates/local-server.toml");
+const TEMPLATE: &str = include_str!("../../templates/deployed-server.toml");
 
 /// The keys of the server's configuration that the deployment decides.
 pub const OWN_KEYS: [&str; 3] = ["host", "port", "data"];

@@ -1,5 +1,7 @@
 //! What the person wants, complete: no default is left to choose after this.
 
+use std::path::PathBuf;
+
 use crate::config::ServerConfig;
 use crate::release::Release;
 
@@ -14,4 +16,6 @@ pub struct Desired {
     pub keep_releases: Option<usize>,
     /// Whether this deploys the release, rather than going back to it or starting it again.
     pub deploys: bool,
+    /// A backup whose data is put in place first.
+    pub restore: Option<PathBuf>,
 }

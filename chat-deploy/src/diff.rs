@@ -3,7 +3,7 @@
 use chat_core::known_servers::ServerAddress;
 
 use crate::desired::Desired;
-use crate::host::HostState;
+use crate::host::{Foundation, HostState};
 use crate::observe::Observed;
 use crate::plan::{Activation, ConfigChange, Plan, ServerChange, Step};
 use crate::release::ReleaseId;
@@ -17,6 +17,10 @@ pub const MIN_KEPT_RELEASES: usize = 3;
 pub fn diff(desired: &Desired, address: &ServerAddress, observed: &Observed) -> Plan {
     let mut steps = Vec::new();
     let host = &observed.host;
+    if host.foundation != Foundation::Ready {
+        steps.push(Step::Prepare(host.foundation));
+    }
+    steps.extend(desired.restore.clone().map(Step::Restore));
     steps.extend(surplus_releases(desired, host).map(Step::RemoveRelease));
     let installed =
         host.release(&desired.release.id).is_some_and(|there| there.digest == desired.release.digest);
@@ -141,7 +145,13 @@ mod tests {
     }
 
     fn desired(version: &str, port: u16) -> Desired {
-        Desired { release: release(version, 0), config: config(port), keep_releases: Some(3), deploys: true }
+        Desired {
+            release: release(version, 0),
+            config: config(port),
+            keep_releases: Some(3),
+            deploys: true,
+            restore: None,
+        }
     }
 
     /// A healthy server of version 2 on port 12345, deployed after version 1, its identity pinned.
@@ -161,6 +171,7 @@ mod tests {
             identity_problem: None,
             has_data: true,
             has_files: true,
+            ..HostState::default()
         };
         Observed { host, health: None, address: Some(address(12345)), pins }
     }
@@ -176,6 +187,16 @@ mod tests {
         let stranger = Fingerprint::of(&[2; 32]);
         let cases = [
             ("nothing there", desired("2", 12345), Observed::default()),
+            (
+                "a new machine, and a backup",
+                Desired { restore: Some("/backups/myserver.tar".into()), ..desired("2", 12345) },
+                Observed { host: HostState::of_new_machine(), ..Observed::default() },
+            ),
+            (
+                "an older foundation",
+                desired("2", 12345),
+                changed(|o| o.host.foundation = Foundation::Outdated),
+            ),
             ("all as it should be", desired("2", 12345), running()),
             ("a new release", desired("3", 12345), running()),
             ("another port", desired("2", 23456), running()),

@@ -303,6 +303,10 @@ fn host_hint(error: &HostError) -> Option<String> {
             "correct [server] in chat-deploy.toml; nothing was changed".to_owned()
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
+        HostError::HasData { .. } => {
+            "leave out --restore to keep it; `chat-deploy down` copies it here and removes it".to_owned()
+        }
+        HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
         HostError::File { .. }
         | HostError::NotChecked { .. }
         | HostError::NotStarted { .. }

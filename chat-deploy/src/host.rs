@@ -7,13 +7,14 @@
 //!
 //! `host/local.rs` is this machine.
 
+pub mod backup;
 pub mod local;
 #[cfg(feature = "ssh")]
 pub mod ssh;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
@@ -44,13 +45,26 @@ pub struct HostState {
     pub has_data: bool,
     /// Whether there are any files at all, be it the remains of a removal that was cut off.
     pub has_files: bool,
+    /// Whether what releases stand on is there.
+    pub foundation: Foundation,
+    /// The release that the host itself went back from last, if nothing was put to work since.
+    pub setback: Option<Setback>,
+    /// What kind of machine it is.
+    pub facts: Facts,
 }
 
 impl HostState {
+    /// Returns what a machine knows of an instance that has just been started for it.
+    #[must_use]
+    pub fn of_new_machine() -> Self {
+        Self { foundation: Foundation::Missing, ..Self::default() }
+    }
+
     /// Tells whether the host has nothing of this instance.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self == &Self::default()
+        let Self { foundation, facts, .. } = self;
+        self == &Self { foundation: *foundation, facts: facts.clone(), ..Self::default() }
     }
 
     /// Finds an installed release.
@@ -58,6 +72,40 @@ impl HostState {
     pub fn release(&self, id: &ReleaseId) -> Option<&Release> {
         self.releases.iter().find(|release| release.id == *id)
     }
+}
+
+/// What releases stand on: the user the server runs as, its directories and units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Foundation {
+    /// It is as it should be, or none is needed.
+    #[default]
+    Ready,
+    /// It is not there, or not all of it.
+    Missing,
+    /// It is that of another version of this program, or somebody changed it.
+    Outdated,
+}
+
+/// A release that the host itself went back from, because nobody confirmed it in time or because it died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// The release that failed.
+    pub release: ReleaseId,
+    /// When the host went back, in seconds since 1970.
+    pub at: u64,
+    /// Why, in a few words.
+    pub why: String,
+}
+
+/// What kind of machine a host is, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its architecture as `uname -m` has it: `x86_64`.
+    pub architecture: Option<String>,
+    /// Its C library: `glibc 2.34`.
+    pub libc: Option<String>,
+    /// The free space where releases are kept, in bytes.
+    pub free_bytes: Option<u64>,
 }
 
 /// A release or configuration at work that nobody has seen healthy yet.
@@ -88,6 +136,17 @@ pub enum Server {
         /// How it ended, where that is known: `exit status: 1`.
         how: Option<String>,
     },
+}
+
+/// What a host says about the server at one moment, for comparing with what was installed and with who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Whether it runs.
+    pub server: Server,
+    /// Its identity, once it has one.
+    pub identity: Option<Fingerprint>,
+    /// The digest of the program that runs; `None` if none does.
+    pub digest: Option<Digest>,
 }
 
 /// Which part of the log.
@@ -147,12 +206,27 @@ pub trait Host {
     /// The host's.
     fn identity(&self) -> Result<Option<Fingerprint>, HostError>;
 
-    /// Computes the digest of the program that runs; `None` if none does.
+    /// Looks at the server, its identity and its program, all at one moment.
     ///
     /// # Errors
     ///
     /// The host's.
-    fn running_digest(&self) -> Result<Option<Digest>, HostError>;
+    fn proof(&self) -> Result<Proof, HostError>;
+
+    /// Tells whether the host watches a confirmed release for a while by itself, and goes back if it dies. Then nobody else
+    /// need wait for it.
+    fn settles_itself(&self) -> bool {
+        false
+    }
+
+    /// Puts in place what releases stand on, where it is missing or outdated. The server, if it runs, goes on running.
+    ///
+    /// # Errors
+    ///
+    /// The host's.
+    fn prepare(&self) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// Checks that nobody else listens where the server shall.
     ///
@@ -251,6 +325,13 @@ pub trait Host {
     /// The host's; no half file is left.
     fn backup(&self) -> Result<PathBuf, HostError>;
 
+    /// Puts the data of a backup in place, before the first release is put to work.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::HasData`] if there is data already, [`HostError::BadBackup`], or the host's; no half of it is left.
+    fn restore(&self, backup: &Path) -> Result<(), HostError>;
+
     /// Removes all there is of the instance. The server must be stopped.
     ///
     /// # Errors
@@ -339,6 +420,20 @@ pub enum HostError {
     NoRelease {
         /// Which.
         id: ReleaseId,
+    },
+    /// There is data that a backup would overwrite.
+    #[error("{} has data of a server already", data.display())]
+    HasData {
+        /// Where.
+        data: PathBuf,
+    },
+    /// A file is no backup of ours.
+    #[error("{} is no backup of a chat server", path.display())]
+    BadBackup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
     },
     /// The server could not be started.
     #[error("release {id} could not be started")]

@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use serde::Serialize;
 
 use crate::config::ServerConfig;
+use crate::host::Foundation;
 use crate::outline::Outline;
 use crate::release::{Release, ReleaseId};
 
@@ -107,6 +109,10 @@ pub struct Activation {
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Puts in place what releases stand on.
+    Prepare(Foundation),
+    /// Puts the data of this backup in place.
+    Restore(PathBuf),
     /// Removes an old release.
     RemoveRelease(ReleaseId),
     /// Copies a release to the host.
@@ -143,6 +149,8 @@ impl Step {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Prepare(_) => "prepare",
+            Self::Restore(_) => "restore",
             Self::RemoveRelease(_) => "prune",
             Self::Install(_) => "install",
             Self::Activate(_) => "activate",
@@ -158,6 +166,8 @@ impl Step {
     #[must_use]
     pub fn what(&self) -> String {
         match self {
+            Self::Prepare(_) => "user, directories and units".to_owned(),
+            Self::Restore(backup) => backup.display().to_string(),
             Self::RemoveRelease(id) => format!("release {id}"),
             Self::Install(release) => format!("release {}", release.id),
             Self::Activate(activation) => {
@@ -174,6 +184,18 @@ impl Step {
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         match self {
+            Self::Prepare(Foundation::Outdated) => {
+                let text = "chat-server.service and its socket, as this chat-deploy has them";
+                vec![Row::new(Action::Change, "service", text)]
+            }
+            Self::Prepare(Foundation::Missing | Foundation::Ready) => {
+                let text = "chat-server.service, its socket and the user chat";
+                vec![Row::new(Action::Add, "service", text)]
+            }
+            Self::Restore(backup) => {
+                let text = format!("accounts, identity and keys from {}", backup.display());
+                vec![Row::new(Action::Add, "data", text)]
+            }
             Self::RemoveRelease(id) => {
                 vec![Row::new(Action::Remove, "release", format!("{id}, an old one"))]
             }

@@ -5,8 +5,10 @@ pub mod backup;
 pub mod check;
 pub mod install;
 pub mod pin;
+pub mod prepare;
 pub mod prune;
 pub mod remove;
+pub mod restore;
 pub mod stop;
 
 use chat_client::pins::PinsError;

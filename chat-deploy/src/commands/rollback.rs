@@ -24,7 +24,8 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome
     };
     let config =
         observed.host.config.clone().ok_or_else(|| Error::NothingDeployed(session.instance().clone()))?;
-    let desired = Desired { release: release.clone(), config, keep_releases: None, deploys: false };
+    let desired =
+        Desired { release: release.clone(), config, keep_releases: None, deploys: false, restore: None };
     let plan = session.plan(&desired, &observed)?;
     if plan.is_empty() {
         session.note(&format!("{} runs {} already; nothing to do", session.instance(), desired.release.id));

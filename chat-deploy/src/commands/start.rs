@@ -14,8 +14,13 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     let Some((release, config)) = release.zip(host.config.as_ref()) else {
         return Err(Error::NothingDeployed(session.instance().clone()));
     };
-    let desired =
-        Desired { release: release.clone(), config: config.clone(), keep_releases: None, deploys: false };
+    let desired = Desired {
+        release: release.clone(),
+        config: config.clone(),
+        keep_releases: None,
+        deploys: false,
+        restore: None,
+    };
     let plan = session.plan(&desired, &observed)?;
     if plan.is_empty() {
         session.note(&format!("{} runs already; nothing to do", session.instance()));

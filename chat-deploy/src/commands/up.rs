@@ -49,6 +49,7 @@ pub(super) fn desire(
         config: ServerConfig::render(listen, &session.host.data_dir(), &context.settings.server),
         keep_releases: Some(context.settings.keep_releases),
         deploys: true,
+        restore: None,
     }
 }
 

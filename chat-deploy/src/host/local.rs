@@ -28,11 +28,11 @@ use chat_core::known_servers::ServerAddress;
 use chat_core::noise::{Fingerprint, Identity};
 use zeroize::Zeroizing;
 
-use super::{Held, Host, HostError, HostState, LogSpan, Server};
+use super::{Facts, Foundation, Held, Host, HostError, HostState, LogSpan, Proof, Server};
 use crate::config::ServerConfig;
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
-use crate::release::{Digest, Release, ReleaseId};
+use crate::release::{Release, ReleaseId};
 
 pub use layout::{Layout, StateRoot};
 
@@ -141,6 +141,9 @@ impl Host for LocalHost {
             identity_problem,
             has_data: self.layout.data().exists(),
             has_files: !self.layout.is_bare(),
+            foundation: Foundation::Ready,
+            setback: None,
+            facts: Facts::default(),
         })
     }
 
@@ -152,8 +155,10 @@ impl Host for LocalHost {
         read_identity(&self.layout.data().join("identity"))
     }
 
-    fn running_digest(&self) -> Result<Option<Digest>, HostError> {
-        process::digest(self)
+    fn proof(&self) -> Result<Proof, HostError> {
+        let server = self.server()?;
+        let digest = process::digest(self, &server)?;
+        Ok(Proof { server, identity: self.identity()?, digest })
     }
 
     fn check_port(&self, listen: SocketAddr) -> Result<(), HostError> {
@@ -215,6 +220,10 @@ impl Host for LocalHost {
 
     fn backup(&self) -> Result<PathBuf, HostError> {
         backup::write(&self.layout, &self.instance)
+    }
+
+    fn restore(&self, backup: &Path) -> Result<(), HostError> {
+        backup::restore(&self.layout, backup)
     }
 
     fn remove(&self) -> Result<(), HostError> {

@@ -7,7 +7,7 @@ use chat_core::known_servers::ServerAddress;
 
 use crate::apply::Engine;
 use crate::health::{Health, Unwell};
-use crate::host::{HostError, Process, Server};
+use crate::host::{HostError, Process, Proof, Server};
 use crate::release::Digest;
 use crate::report::Event;
 
@@ -57,7 +57,7 @@ pub enum Sick {
 }
 
 /// Waits until the server at `address` is healthy, runs the program with this digest, and is healthy still when it has run
-/// for the engine's `settling_time` as one and the same process.
+/// for the engine's `settling_time` as one and the same process; without the last where the host sees to that itself.
 ///
 /// # Errors
 ///
@@ -67,7 +67,10 @@ pub fn wait_until_healthy(
     address: &ServerAddress,
     digest: &Digest,
 ) -> Result<Health, Sick> {
-    let (process, _) = wait_until_answering(engine, address, digest)?;
+    let (process, health) = wait_until_answering(engine, address, digest)?;
+    if engine.host.settles_itself() {
+        return Ok(health);
+    }
     let note = format!("{address} answers; watched for {} s", engine.settling_time.as_secs());
     engine.report.event(&Event::Progress { units: None, note: &note });
     settle(engine, &process)?;
@@ -84,9 +87,9 @@ fn wait_until_answering(
 ) -> Result<(Process, Health), Sick> {
     let deadline = engine.clock.now() + engine.start_timeout;
     loop {
-        let process = running(engine)?;
-        let expected = engine.host.identity().map_err(Sick::Host)?;
-        match engine.health.check(address, expected, ANSWER_WITHIN) {
+        let Proof { server, identity, .. } = engine.host.proof().map_err(Sick::Host)?;
+        let process = running(server)?;
+        match engine.health.check(address, identity, ANSWER_WITHIN) {
             Ok(health) => {
                 prove(engine, &process, &health, digest)?;
                 return Ok((process, health));
@@ -109,7 +112,7 @@ fn settle(engine: &Engine<'_>, process: &Process) -> Result<(), Sick> {
         if engine.interrupt.is_set() {
             return Err(Sick::Interrupted);
         }
-        same(process, &running(engine)?)?;
+        same(process, &running(engine.host.server().map_err(Sick::Host)?)?)?;
         engine.clock.sleep(SETTLING_PAUSE);
     }
     Ok(())
@@ -122,20 +125,16 @@ fn same(before: &Process, now: &Process) -> Result<(), Sick> {
 /// Makes sure that who answered is who the host says, runs the right program, and goes on running.
 fn prove(engine: &Engine<'_>, process: &Process, health: &Health, digest: &Digest) -> Result<(), Sick> {
     // Asked again, because a new server makes its identity only after it was started.
-    if engine.host.identity().map_err(Sick::Host)? != Some(health.identity) {
+    let proof = engine.host.proof().map_err(Sick::Host)?;
+    same(process, &running(proof.server)?)?;
+    if proof.identity != Some(health.identity) {
         return Err(Sick::OtherServer);
     }
-    let program = engine.host.running_digest().map_err(Sick::Host)?;
-    let still = running(engine)?;
-    match program {
-        _ if still.pid != process.pid => Err(Sick::Died { how: None }),
-        Some(program) if program == *digest => Ok(()),
-        _ => Err(Sick::OtherProgram),
-    }
+    if proof.digest == Some(*digest) { Ok(()) } else { Err(Sick::OtherProgram) }
 }
 
-fn running(engine: &Engine<'_>) -> Result<Process, Sick> {
-    match engine.host.server().map_err(Sick::Host)? {
+fn running(server: Server) -> Result<Process, Sick> {
+    match server {
         Server::Running(process) => Ok(process),
         Server::Stopped { how } => Err(Sick::Died { how }),
     }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chat_client::pins::PinsError;
@@ -13,11 +13,13 @@ use chat_core::noise::Fingerprint;
 use chat_deploy::clock::Clock;
 use chat_deploy::config::ServerConfig;
 use chat_deploy::health::{Health, HealthCheck, Unwell};
-use chat_deploy::host::{Held, Host, HostError, HostState, LogSpan, Process, Server, Unconfirmed};
+use chat_deploy::host::{
+    Foundation, Held, Host, HostError, HostState, LogSpan, Process, Proof, Server, Unconfirmed,
+};
 use chat_deploy::instance::InstanceName;
 use chat_deploy::interrupt::Interrupt;
 use chat_deploy::pins::Pins;
-use chat_deploy::release::{Digest, Release, ReleaseId};
+use chat_deploy::release::{Release, ReleaseId};
 use chat_deploy::report::{Event, Report};
 
 /// How something goes wrong.
@@ -43,6 +45,7 @@ pub(crate) struct Killed;
 /// What is on the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Disk {
+    pub(crate) foundation: bool,
     pub(crate) releases: Vec<Release>,
     pub(crate) current: Option<ReleaseId>,
     pub(crate) config: Option<ServerConfig>,
@@ -215,6 +218,8 @@ impl Host for World {
             identity: disk.data.then(World::identity),
             identity_problem: None,
             has_data: disk.data,
+            foundation: if disk.foundation { Foundation::Ready } else { Foundation::Missing },
+            ..HostState::default()
         })
     }
 
@@ -226,14 +231,16 @@ impl Host for World {
         Ok(self.disk.borrow().data.then(World::identity))
     }
 
-    fn running_digest(&self) -> Result<Option<Digest>, HostError> {
+    fn proof(&self) -> Result<Proof, HostError> {
+        let server = self.server()?;
         let running = self.look().and_then(|server| server.release);
-        let disk = self.disk.borrow();
-        Ok(disk
-            .releases
-            .iter()
-            .find(|release| Some(&release.id) == running.as_ref())
-            .map(|release| release.digest))
+        let releases = &self.disk.borrow().releases;
+        let digest = releases.iter().find(|release| Some(&release.id) == running.as_ref()).map(|r| r.digest);
+        Ok(Proof { server, identity: self.identity()?, digest })
+    }
+
+    fn prepare(&self) -> Result<(), HostError> {
+        self.change(|disk| disk.foundation = true)
     }
 
     fn check_port(&self, _: SocketAddr) -> Result<(), HostError> {
@@ -313,7 +320,8 @@ impl Host for World {
             }
             None => {
                 self.change(|disk| {
-                    (disk.current, disk.config, disk.data) = (None, None, disk.data && !self.made_data.get())
+                    (disk.current, disk.config, disk.data) = (None, None, disk.data && !self.made_data.get());
+                    disk.foundation &= disk.data;
                 })?;
                 None
             }
@@ -337,6 +345,13 @@ impl Host for World {
     fn backup(&self) -> Result<PathBuf, HostError> {
         self.change(|disk| disk.backups += 1)?;
         Ok("/backup.tar".into())
+    }
+
+    fn restore(&self, _: &Path) -> Result<(), HostError> {
+        if self.disk.borrow().data {
+            return Err(HostError::HasData { data: self.data_dir() });
+        }
+        self.change(|disk| disk.data = true)
     }
 
     fn remove(&self) -> Result<(), HostError> {

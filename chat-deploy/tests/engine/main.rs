@@ -33,7 +33,7 @@ fn release(version: &str) -> Release {
 
 fn desired(world: &World, version: &str, port: u16) -> Desired {
     let config = ServerConfig::render(world.listen(port), Path::new("/data"), &toml::Table::new());
-    Desired { release: release(version), config, keep_releases: Some(3), deploys: true }
+    Desired { release: release(version), config, keep_releases: Some(3), deploys: true, restore: None }
 }
 
 fn engine(world: &World) -> Engine<'_> {

@@ -120,12 +120,12 @@ pub(super) fn stop(host: &LocalHost) -> Result<(), HostError> {
 }
 
 /// Computes the digest of the running program, from the system's own view of it where there is one.
-pub(super) fn digest(host: &LocalHost) -> Result<Option<Digest>, HostError> {
-    let Server::Running(process) = look(host)? else {
+pub(super) fn digest(host: &LocalHost, server: &Server) -> Result<Option<Digest>, HostError> {
+    let Server::Running(process) = server else {
         return Ok(None);
     };
-    let path = match process.release {
-        Some(release) if !cfg!(target_os = "linux") => host.layout().program(&release),
+    let path = match &process.release {
+        Some(release) if !cfg!(target_os = "linux") => host.layout().program(release),
         _ => PathBuf::from(format!("/proc/{}/exe", process.pid)),
     };
     match release::digest::of_file(&path) {

@@ -1,0 +1,573 @@
+#!/bin/sh
+# What chat-deploy has to do as root on a Linux host. It comes with every call over SSH; a copy of it, made by `prepare`,
+# is what chat-guard.service runs. Answers are lines "key value" (host/ssh/host/answer.rs reads them); a refusal is one
+# line "refused why" and exit code 10.
+#
+# Putting a release to work is written down in the directory "activation" first. Then the guard, which no lost
+# connection ends, switches to the release and waits. Whoever makes the file "decision" in there first decides:
+# `confirm` says "confirmed", the guard says "back" when the release dies, nobody confirms it in time, or the guard finds
+# the directory after a reboot. Every step may be taken again, so being cut off anywhere does no harm.
+set -eu
+export LC_ALL=C TZ=UTC PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+# The connection may break; what was begun is finished all the same.
+trap '' HUP PIPE
+
+top=/opt/chat etc=/etc/chat data=/var/lib/chat units=/etc/systemd/system
+releases=$top/releases journal=$top/activation setback=$top/setback
+service=chat-server.service socket=chat-server.socket guard=chat-guard.service
+listen=$units/$socket.d/listen.conf
+# By this the user is known as ours, and removed with the rest.
+comment='chat server, made by chat-deploy'
+
+refuse() {
+    printf 'refused %s\n' "$*"
+    exit 10
+}
+
+# Makes a file from another, whole or not at all, with this mode and group.
+put() { # from to mode group
+    install -m "$3" -g "$4" "$1" "$2.new"
+    sync "$2.new"
+    mv -T "$2.new" "$2"
+    sync "${2%/*}"
+}
+
+# The same from standard input, for root.
+keep() { # to
+    cat >"$1.draft"
+    put "$1.draft" "$1" 644 root
+    rm "$1.draft"
+}
+
+encoded() { base64 -w 0; }
+
+digest_of() { # file
+    sha256sum "$1" 2>/dev/null | cut -c 1-64
+}
+
+free_bytes() {
+    if [ -d "$top" ]; then at=$top; else at=/opt; fi
+    [ -d "$at" ] || at=/
+    df -Pk "$at" | awk 'NR == 2 { printf "%.0f\n", $4 * 1024 }'
+}
+
+seconds() { cut -d . -f 1 /proc/uptime; }
+
+# A program of a release, run as the user it is meant for, and not for long.
+as_chat() {
+    timeout 10 setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@"
+}
+
+has_data() { [ -n "$(ls -A "$data" 2>/dev/null)" ]; }
+
+is_enabled() { systemctl is-enabled --quiet "$socket" 2>/dev/null; }
+
+current() {
+    if [ -L "$top/current" ]; then basename "$(readlink "$top/current")"; fi
+}
+
+deployed() { # release: when, 0 for never
+    cat "$releases/$1/deployed" 2>/dev/null || echo 0
+}
+
+our_user() { getent passwd chat | grep -qF ":$comment:"; }
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+foundation() {
+    if our_user && [ -f "$etc/instance" ]; then
+        cat "$top/bin/chat-host" "$units/$service" "$units/$socket" "$units/$guard" 2>/dev/null | sha256sum | cut -c 1-64
+    else
+        echo missing
+    fi
+}
+
+has_files() {
+    our_user || [ -e "$top" ] || [ -e "$etc" ] || [ -e "$data" ] ||
+        [ -e "$units/$service" ] || [ -e "$units/$socket" ] || [ -e "$units/$guard" ] || [ -e "$units/$socket.d" ]
+}
+
+# The server's process, its identity, and a release that the host went back from.
+look() {
+    shown=$(systemctl show "$service" \
+        -p ActiveState,SubState,Result,MainPID,ExecMainCode,ExecMainStatus,ExecMainStartTimestamp)
+    printf '%s\n' "$shown" | sed 's/^/service /'
+    pid=$(printf '%s\n' "$shown" | sed -n 's/^MainPID=//p')
+    if [ "${pid:-0}" != 0 ]; then
+        program=$(readlink "/proc/$pid/exe" || :)
+        [ -z "$program" ] || echo "program $program"
+        started=$(printf '%s\n' "$shown" | sed -n 's/^ExecMainStartTimestamp=//p')
+        echo "started $(date -d "$started" +%s 2>/dev/null || date +%s)"
+    fi
+    identity
+    if [ -d "$setback" ]; then
+        echo "setback $(cat "$setback/release") $(cat "$setback/at") $(encoded <"$setback/why")"
+    fi
+}
+
+identity() {
+    [ -s "$data/identity" ] || return 0
+    said=
+    # The current release knows; where it does not, because it is a bad one, another does.
+    for program in "$top/current/chat-server" "$releases"/*/chat-server; do
+        [ -x "$program" ] || continue
+        if said=$(as_chat "$program" identity --data "$data" 2>&1); then
+            echo "identity $said"
+            return 0
+        fi
+    done
+    echo "identity-problem $(printf '%s' "$said" | head -c 1000 | encoded)"
+}
+
+proof() {
+    look
+    if [ "${pid:-0}" != 0 ]; then
+        digest=$(digest_of "/proc/$pid/exe")
+        [ -z "$digest" ] || echo "digest $digest"
+    fi
+    echo end
+}
+
+state() {
+    echo "architecture $(uname -m)"
+    echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null || echo unknown)"
+    echo "free $(free_bytes)"
+    if [ -d /run/systemd/system ]; then echo "systemd yes"; else echo "systemd no"; echo end; return; fi
+    echo "foundation $(foundation)"
+    if has_files; then echo "files yes"; fi
+    if has_data; then echo "data yes"; fi
+    if [ -f "$etc/instance" ]; then echo "instance $(cat "$etc/instance")"; fi
+    for record in "$releases"/*/release.json; do
+        [ -f "$record" ] || continue
+        id=${record%/*} id=${id##*/}
+        size=$(stat -c %s "$releases/$id/chat-server" 2>/dev/null || echo 0)
+        echo "release $size $(deployed "$id") $(encoded <"$record")"
+    done
+    if [ -L "$top/current" ]; then echo "current $(current)"; fi
+    if [ -f "$etc/server.toml" ]; then echo "config $(encoded <"$etc/server.toml")"; fi
+    if [ -d "$journal" ] && ! is_confirmed; then
+        echo "unconfirmed $(cat "$journal/former" 2>/dev/null || echo none)"
+    fi
+    if systemctl is-active --quiet "$socket"; then echo "socket yes"; fi
+    awk '$4 == "0A" { print "listening", $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null || :
+    look
+    echo end
+}
+
+holder() { # port: who listens there
+    ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:((\("[^"]*",pid=[0-9]*\).*/holder \1/p' | head -n 1
+    echo end
+}
+
+log() { # span lines
+    journalctl --sync 2>/dev/null || :
+    case $1 in
+    all) journalctl -q -u "$service" -n "$2" -o cat ;;
+    last) log_of "$(systemctl show -p InvocationID --value "$service")" "$2" ;;
+    # The log of what was put to work last, also where the former runs again by now.
+    tried)
+        if [ -f "$setback/log" ]; then
+            tail -n "$2" "$setback/log"
+        else
+            log_of "$(cat "$journal/invocation" 2>/dev/null || systemctl show -p InvocationID --value "$service")" "$2"
+        fi
+        ;;
+    esac
+}
+
+log_of() { # invocation lines
+    [ -z "$1" ] || journalctl -q -n "$2" -o cat "_SYSTEMD_INVOCATION_ID=$1" + "INVOCATION_ID=$1"
+}
+
+# --- what releases stand on ------------------------------------------------------------------------------------------
+
+prepare() { # instance; a tar of this script and the units on standard input
+    [ -d /run/systemd/system ] || refuse no-systemd
+    for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout useradd; do
+        command -v "$tool" >/dev/null || refuse no-tool "$tool"
+    done
+    if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
+    if ! getent passwd chat >/dev/null; then
+        useradd --system --user-group --no-create-home --home-dir "$data" --comment "$comment" \
+            --shell "$(command -v nologin || echo /bin/false)" chat
+    fi
+    our_user || refuse user
+    mkdir -p "$top/bin" "$releases" "$units/$socket.d"
+    install -d -m 750 -g chat "$etc"
+    draft=$top/.foundation
+    rm -rf "$draft"
+    mkdir "$draft"
+    tar -xf - -C "$draft" --no-same-owner
+    put "$draft/chat-host" "$top/bin/chat-host" 755 root
+    changed=
+    for unit in "$service" "$socket" "$guard"; do
+        cmp -s "$draft/$unit" "$units/$unit" || changed=yes
+        put "$draft/$unit" "$units/$unit" 644 root
+    done
+    rm -rf "$draft"
+    if [ -n "$changed" ]; then systemctl daemon-reload; fi
+    systemctl enable --quiet --no-reload "$guard"
+    # Last, since this says that the rest is there.
+    echo "$1" | keep "$etc/instance"
+}
+
+# --- releases --------------------------------------------------------------------------------------------------------
+
+install_release() { # id digest size record; the program on standard input, as gzip has it
+    if [ -f "$releases/$1/release.json" ] && [ "$(digest_of "$releases/$1/chat-server")" = "$2" ]; then return 0; fi
+    incoming=$releases/.incoming
+    rm -rf "$incoming"
+    free=$(free_bytes)
+    [ "$free" -ge $(($3 * 2)) ] || refuse room "$(($3 * 2))" "$free"
+    mkdir -p "$incoming"
+    trap 'rm -rf "$incoming"' EXIT
+    gzip -d >"$incoming/chat-server"
+    [ "$(digest_of "$incoming/chat-server")" = "$2" ] || refuse digest
+    chmod 755 "$incoming/chat-server"
+    printf '%s' "$4" | base64 -d >"$incoming/release.json"
+    sync "$incoming/chat-server" "$incoming/release.json"
+    rm -rf "${releases:?}/$1"
+    mv -T "$incoming" "$releases/$1"
+    sync "$releases"
+}
+
+remove_release() { # id
+    # Without its record it is none any more, however far the rest gets.
+    rm -f "$releases/$1/release.json"
+    rm -rf "${releases:?}/$1"
+}
+
+# Removes a release that was installed in vain.
+discard() { # id
+    if [ "$(current)" != "$1" ] && [ "$(deployed "$1")" = 0 ]; then remove_release "$1"; fi
+}
+
+remove_never_deployed() { # but this one
+    for directory in "$releases"/*/; do
+        id=${directory%/} id=${id##*/}
+        if [ -d "$directory" ] && [ "$id" != "$1" ] && [ "$(deployed "$id")" = 0 ]; then remove_release "$id"; fi
+    done
+}
+
+check_config() { # id; the configuration on standard input
+    config=$(mktemp /run/chat-check.XXXXXX)
+    trap 'rm -f "$config"' EXIT
+    cat >"$config"
+    chown chat "$config"
+    if as_chat "$releases/$1/chat-server" check-config --config "$config" >/dev/null; then code=0; else code=$?; fi
+    echo "checked $code"
+}
+
+# --- putting a release to work ---------------------------------------------------------------------------------------
+
+is_confirmed() { [ "$(cat "$journal/decision" 2>/dev/null)" = confirmed ]; }
+
+is_going_back() { grep -qs '^back' "$journal/decision"; }
+
+# Decides, unless that is done: a hard link is made or not, and never half.
+decide() { # words
+    printf '%s\n' "$*" >"$journal/decision.$$"
+    sync "$journal/decision.$$"
+    if ln -T "$journal/decision.$$" "$journal/decision" 2>/dev/null; then decided=0; else decided=1; fi
+    rm -f "$journal/decision.$$"
+    return "$decided"
+}
+
+forget_journal() {
+    rm -rf "$journal.old"
+    if [ -d "$journal" ]; then mv -T "$journal" "$journal.old"; fi
+    rm -rf "$journal.old"
+}
+
+activate() { # id, seconds to wait for a confirmation; the configuration on standard input
+    [ -x "$releases/$1/chat-server" ] || refuse no-release
+    # Whatever the guard is about, this comes in its place.
+    systemctl stop "$guard"
+    if is_confirmed; then forget_journal; fi
+    if [ -d "$journal" ]; then
+        # What an interrupted run tried was never confirmed, so its former stays the former.
+        rm -f "$journal/decision" "$journal/go" "$journal/started" "$journal/invocation"
+        draft=$journal
+    else
+        draft=$top/.activation
+        rm -rf "$draft"
+        mkdir "$draft"
+        if [ -L "$top/current" ] && [ -f "$etc/server.toml" ]; then
+            current >"$draft/former"
+            cp "$etc/server.toml" "$draft/former.toml"
+        fi
+    fi
+    cat >"$draft/tried.toml"
+    echo "$1" >"$draft/tried"
+    deployed "$1" >"$draft/deployed"
+    echo "$2" >"$draft/patience"
+    cp /proc/sys/kernel/random/boot_id "$draft/go"
+    sync "$draft"/* "$draft"
+    if [ "$draft" != "$journal" ]; then mv -T "$draft" "$journal"; fi
+    sync "$top"
+    rm -rf "$setback"
+    if ! has_data; then echo "makes-data yes"; fi
+    systemctl start --no-block "$guard"
+    # Most servers are up by then, or down. Those that are not are waited for from outside.
+    turns=0
+    while [ -d "$journal" ] && [ ! -e "$journal/started" ] && [ "$turns" -lt 150 ]; do
+        sleep 0.02
+        turns=$((turns + 1))
+    done
+    proof
+}
+
+confirm() { # when it was deployed, in seconds since 1970, or -
+    if [ ! -d "$journal" ]; then
+        [ ! -d "$setback" ] || refuse went-back "$(cat "$setback/release")" "$(encoded <"$setback/why")"
+        mark "$(current)" "$1"
+        return 0
+    fi
+    # Marked first: who goes back takes the mark off again.
+    mark "$(cat "$journal/tried")" "$1"
+    if ! decide confirmed && ! is_confirmed; then
+        refuse went-back "$(cat "$journal/tried")" "$(sed 's/^back //' "$journal/decision" | encoded)"
+    fi
+    sync "$journal"
+    # It runs already, unless it was ended.
+    systemctl start --no-block "$guard"
+}
+
+# Notes when a release was deployed; later than any other, since the order says which one to go back to.
+mark() { # id when
+    if [ "$2" = - ] || [ -z "$1" ]; then return 0; fi
+    at=$2
+    for other in "$releases"/*/deployed; do
+        [ -f "$other" ] || continue
+        moment=$(cat "$other")
+        if [ "$moment" -ge "$at" ]; then at=$((moment + 1)); fi
+    done
+    echo "$at" | keep "$releases/$1/deployed"
+}
+
+revert() { # whether data goes if there is nothing to return to
+    systemctl stop "$guard"
+    if [ -d "$journal" ]; then
+        if ! is_going_back; then
+            echo 'back asked' >"$journal/decision.$$"
+            mv -T "$journal/decision.$$" "$journal/decision"
+        fi
+        systemctl start --no-block "$guard"
+        turns=0
+        while [ -d "$journal" ]; do
+            [ "$turns" -lt 1200 ] || refuse stuck
+            sleep 0.05
+            turns=$((turns + 1))
+        done
+    else
+        remove_never_deployed "$(current)"
+    fi
+    if [ -z "$(current)" ] && { [ "$1" = yes ] || ! has_data; }; then
+        remove
+    elif is_enabled; then
+        echo "runs $(current)"
+    fi
+    echo end
+}
+
+# Makes a release and a configuration the ones that start.
+switch() { # id configuration
+    wanted=$(listen_at "$2")
+    if [ "$wanted" != "$(cat "$listen" 2>/dev/null)" ]; then
+        systemctl stop "$service" "$socket"
+        printf '%s\n' "$wanted" | keep "$listen"
+        systemctl daemon-reload
+    fi
+    put "$2" "$etc/server.toml" 640 chat
+    rm -f "$top/current.new"
+    ln -s "releases/$1" "$top/current.new"
+    mv -T "$top/current.new" "$top/current"
+    sync "$top"
+}
+
+# The drop-in of the socket unit that listens where the configuration says.
+listen_at() { # configuration
+    host=$(sed -n 's/^host *= *"\([0-9a-fA-F.:]*\)" *$/\1/p' "$1" | head -n 1)
+    port=$(sed -n 's/^port *= *\([0-9]*\) *$/\1/p' "$1" | head -n 1)
+    case $host in *:*) host="[$host]" ;; esac
+    printf '# Written by chat-deploy.\n[Socket]\nListenStream=%s:%s\n' "$host" "$port"
+}
+
+# Starts the server, and waits until it says that it serves. The socket stays as it is, so that connections wait.
+start_server() { # seconds
+    # A server that crashes again and again may have taken its socket along.
+    systemctl reset-failed "$service" "$socket" 2>/dev/null || :
+    is_enabled || systemctl enable --quiet --no-reload "$socket" "$service"
+    systemctl start "$socket" && timeout "$1" systemctl restart "$service"
+}
+
+stop_server() {
+    [ -f "$units/$service" ] || return 0
+    systemctl disable --quiet --no-reload "$socket" "$service"
+    systemctl stop "$socket" "$service"
+    systemctl reset-failed "$service" "$socket" 2>/dev/null || :
+    pid=$(systemctl show -p MainPID --value "$service")
+    [ "${pid:-0}" = 0 ] || refuse running "$pid"
+}
+
+stop() {
+    systemctl stop "$guard" 2>/dev/null || :
+    if is_confirmed; then forget_journal; fi
+    stop_server
+}
+
+# --- the guard -------------------------------------------------------------------------------------------------------
+
+guard() {
+    if [ ! -d "$journal" ]; then
+        revive
+    elif is_confirmed; then
+        # It was cut off while it watched; whoever confirmed saw the release healthy.
+        forget_journal
+    elif is_going_back; then
+        go_back
+    elif cmp -s "$journal/go" /proc/sys/kernel/random/boot_id; then
+        rm "$journal/go"
+        try
+    elif is_enabled; then
+        decide back 'it was cut off, as by a restart of the machine, before anybody had confirmed it' || :
+        go_back
+    fi
+    # Otherwise somebody stopped the server meanwhile, and it stays so.
+}
+
+try() {
+    patience=$(cat "$journal/patience") deadline=$(($(seconds) + patience))
+    switch "$(cat "$journal/tried")" "$journal/tried.toml"
+    if ! start_server "$patience"; then
+        systemctl show -p InvocationID --value "$service" >"$journal/invocation"
+        decide back "it did not start ($(how_it_ended))" || :
+        go_back
+        return
+    fi
+    systemctl show -p InvocationID --value "$service" >"$journal/invocation"
+    run=$(incarnation)
+    : >"$journal/started"
+    while ! is_confirmed; do
+        if [ "$(incarnation)" != "$run" ]; then why="it ended ($(how_it_ended))"
+        elif [ "$(seconds)" -ge "$deadline" ]; then why="nobody confirmed it within $patience s"
+        else
+            sleep 0.2
+            continue
+        fi
+        if decide back "$why" || is_going_back; then
+            go_back
+            return
+        fi
+    done
+    # Some servers answer once and die of what they find out next.
+    turns=0
+    while [ "$turns" -lt 20 ]; do
+        sleep 0.25
+        if [ "$(incarnation)" != "$run" ]; then
+            printf 'back it ended soon after it was confirmed (%s)\n' "$(how_it_ended)" >"$journal/decision.$$"
+            mv -T "$journal/decision.$$" "$journal/decision"
+            go_back
+            return
+        fi
+        turns=$((turns + 1))
+    done
+    forget_journal
+}
+
+# Changes when the server ends, also where it is running again by the time somebody looks.
+incarnation() { systemctl show -p MainPID,NRestarts,InvocationID "$service"; }
+
+how_it_ended() {
+    shown=$(systemctl show -p Result,ExecMainCode,ExecMainStatus "$service")
+    result=$(printf '%s\n' "$shown" | sed -n 's/^Result=//p')
+    code=$(printf '%s\n' "$shown" | sed -n 's/^ExecMainCode=//p')
+    status=$(printf '%s\n' "$shown" | sed -n 's/^ExecMainStatus=//p')
+    case $code in
+    1) echo "exit status $status" ;;
+    2 | 3) echo "signal $status" ;;
+    *) echo "$result" ;;
+    esac
+}
+
+go_back() {
+    tried=$(cat "$journal/tried") why=$(sed 's/^back //' "$journal/decision")
+    former=$(cat "$journal/former" 2>/dev/null || :)
+    if [ -d "$releases/$tried" ]; then put "$journal/deployed" "$releases/$tried/deployed" 644 root; fi
+    if [ "$why" != asked ]; then
+        rm -rf "$setback.new"
+        mkdir "$setback.new"
+        journalctl --sync 2>/dev/null || :
+        log_of "$(cat "$journal/invocation" 2>/dev/null || :)" 40 2>/dev/null | tail -c 16384 >"$setback.new/log" || :
+        echo "$tried" >"$setback.new/release"
+        date +%s >"$setback.new/at"
+        echo "$why" >"$setback.new/why"
+    fi
+    # A full disk is one of the reasons to be here, and the former needs some room to start.
+    remove_never_deployed "$former"
+    if [ -z "$former" ]; then
+        stop_server
+        rm -f "$top/current" "$etc/server.toml" "$listen"
+    elif [ "$former" = "$tried" ] && cmp -s "$journal/former.toml" "$journal/tried.toml"; then
+        # There is nothing better to return to than what has just failed.
+        rm -rf "$setback.new"
+        if [ "$why" = asked ]; then stop_server; fi
+    else
+        switch "$former" "$journal/former.toml"
+        start_server 60 || :
+    fi
+    if [ -d "$setback.new" ]; then
+        rm -rf "$setback"
+        mv -T "$setback.new" "$setback"
+    fi
+    forget_journal
+}
+
+# Without anything to guard, it was called because the socket failed: servers that crash at once take it along.
+revive() {
+    if is_enabled && systemctl is-failed --quiet "$socket"; then
+        sleep 10
+        systemctl reset-failed "$service" "$socket" 2>/dev/null || :
+        systemctl start --no-block "$socket" "$service"
+    fi
+}
+
+# --- data, and the end -----------------------------------------------------------------------------------------------
+
+restore() { # a backup on standard input
+    if has_data; then refuse has-data; fi
+    draft=/var/lib/.chat-restore
+    rm -rf "$draft"
+    (umask 077 && mkdir "$draft")
+    trap 'rm -rf "$draft"' EXIT
+    tar -xf - -C "$draft" --strip-components=1 --no-same-owner --no-same-permissions
+    [ -z "$(find "$draft" ! -type f ! -type d)" ] || refuse no-backup
+    chmod -R u=rwX,go= "$draft"
+    chown -R chat:chat "$draft"
+    sync -f "$draft"
+    if [ -d "$data" ]; then rmdir "$data"; fi
+    mv -T "$draft" "$data"
+    sync /var/lib
+}
+
+remove() {
+    stop
+    if [ -f "$units/$guard" ]; then systemctl disable --quiet --no-reload "$guard"; fi
+    rm -f "$units/$service" "$units/$socket" "$units/$guard" "$listen"
+    if [ -d "$units/$socket.d" ]; then rmdir "$units/$socket.d"; fi
+    systemctl daemon-reload
+    rm -rf "$data" /var/lib/.chat-restore "$top" "$etc"
+    # Last, since the files are its own.
+    if our_user; then userdel chat; fi
+}
+
+verb=$1
+shift
+case $verb in
+state | proof | holder | log | prepare | discard | activate | confirm | revert | stop | restore | remove | guard) "$verb" "$@" ;;
+install) install_release "$@" ;;
+remove-release) remove_release "$@" ;;
+check-config) check_config "$@" ;;
+*) refuse verb "$verb" ;;
+esac
