@@ -16,7 +16,6 @@ trap '' HUP PIPE
 top=/opt/chat etc=/etc/chat data=/var/lib/chat units=/etc/systemd/system
 releases=$top/releases journal=$top/activation setback=$top/setback
 service=chat-server.service socket=chat-server.socket guard=chat-guard.service
-listen=$units/$socket.d/listen.conf
 # By this the user is known as ours, and removed with the rest.
 comment='chat server, made by chat-deploy'
 
@@ -77,7 +76,7 @@ our_user() { getent passwd chat | grep -qF ":$comment:"; }
 
 foundation() {
     if our_user && [ -f "$etc/instance" ]; then
-        cat "$top/bin/chat-host" "$units/$service" "$units/$socket" "$units/$guard" 2>/dev/null | sha256sum | cut -c 1-64
+        cat "$top/bin/chat-host" "$units/$service" "$top/$socket" "$units/$guard" 2>/dev/null | sha256sum | cut -c 1-64
     else
         echo missing
     fi
@@ -85,7 +84,7 @@ foundation() {
 
 has_files() {
     our_user || [ -e "$top" ] || [ -e "$etc" ] || [ -e "$data" ] ||
-        [ -e "$units/$service" ] || [ -e "$units/$socket" ] || [ -e "$units/$guard" ] || [ -e "$units/$socket.d" ]
+        [ -e "$units/$service" ] || [ -e "$units/$socket" ] || [ -e "$units/$guard" ]
 }
 
 # The server's process, its identity, and a release that the host went back from.
@@ -193,7 +192,7 @@ prepare() { # instance; a tar of this script and the units on standard input
             --shell "$(command -v nologin || echo /bin/false)" chat
     fi
     our_user || refuse user
-    mkdir -p "$top/bin" "$releases" "$units/$socket.d"
+    mkdir -p "$top/bin" "$releases"
     install -d -m 750 -g chat "$etc"
     draft=$top/.foundation
     rm -rf "$draft"
@@ -201,7 +200,9 @@ prepare() { # instance; a tar of this script and the units on standard input
     tar -xf - -C "$draft" --no-same-owner
     put "$draft/chat-host" "$top/bin/chat-host" 755 root
     changed=
-    for unit in "$service" "$socket" "$guard"; do
+    # Where the socket listens is known once there is a configuration: `switch` fills that in.
+    put "$draft/$socket" "$top/$socket" 644 root
+    for unit in "$service" "$guard"; do
         cmp -s "$draft/$unit" "$units/$unit" || changed=yes
         put "$draft/$unit" "$units/$unit" 644 root
     done
@@ -281,7 +282,7 @@ forget_journal() {
 }
 
 activate() { # id, seconds to wait for a confirmation; the configuration on standard input
-    [ -x "$releases/$1/chat-server" ] || refuse no-release
+    [ -x "$releases/$1/chat-server" ] || refuse no-release "$1"
     # Whatever the guard is about, this comes in its place.
     systemctl stop "$guard"
     if is_confirmed; then forget_journal; fi
@@ -373,10 +374,10 @@ revert() { # whether data goes if there is nothing to return to
 
 # Makes a release and a configuration the ones that start.
 switch() { # id configuration
-    wanted=$(listen_at "$2")
-    if [ "$wanted" != "$(cat "$listen" 2>/dev/null)" ]; then
-        systemctl stop "$service" "$socket"
-        printf '%s\n' "$wanted" | keep "$listen"
+    wanted=$(sed "s/@listen@/$(listen_at "$2")/" "$top/$socket")
+    if [ "$wanted" != "$(cat "$units/$socket" 2>/dev/null)" ]; then
+        stop_units
+        printf '%s\n' "$wanted" | keep "$units/$socket"
         systemctl daemon-reload
     fi
     put "$2" "$etc/server.toml" 640 chat
@@ -386,12 +387,12 @@ switch() { # id configuration
     sync "$top"
 }
 
-# The drop-in of the socket unit that listens where the configuration says.
+# Where a configuration says to listen.
 listen_at() { # configuration
     host=$(sed -n 's/^host *= *"\([0-9a-fA-F.:]*\)" *$/\1/p' "$1" | head -n 1)
     port=$(sed -n 's/^port *= *\([0-9]*\) *$/\1/p' "$1" | head -n 1)
     case $host in *:*) host="[$host]" ;; esac
-    printf '# Written by chat-deploy.\n[Socket]\nListenStream=%s:%s\n' "$host" "$port"
+    printf '%s:%s' "$host" "$port"
 }
 
 # Starts the server, and waits until it says that it serves. The socket stays as it is, so that connections wait.
@@ -403,12 +404,16 @@ start_server() { # seconds
 }
 
 stop_server() {
-    [ -f "$units/$service" ] || return 0
-    systemctl disable --quiet --no-reload "$socket" "$service"
-    systemctl stop "$socket" "$service"
+    stop_units
+    if [ -f "$units/$socket" ]; then systemctl disable --quiet --no-reload "$socket" "$service"; fi
     systemctl reset-failed "$service" "$socket" 2>/dev/null || :
     pid=$(systemctl show -p MainPID --value "$service")
     [ "${pid:-0}" = 0 ] || refuse running "$pid"
+}
+
+# The socket as well, which would start the server again. A unit that somebody damaged cannot be stopped, nor can it run.
+stop_units() {
+    if [ -f "$units/$socket" ]; then systemctl stop "$socket" "$service" || :; fi
 }
 
 stop() {
@@ -508,7 +513,7 @@ go_back() {
     remove_never_deployed "$former"
     if [ -z "$former" ]; then
         stop_server
-        rm -f "$top/current" "$etc/server.toml" "$listen"
+        rm -f "$top/current" "$etc/server.toml" "$units/$socket"
     elif [ "$former" = "$tried" ] && cmp -s "$journal/former.toml" "$journal/tried.toml"; then
         # There is nothing better to return to than what has just failed.
         rm -rf "$setback.new"
@@ -554,8 +559,7 @@ restore() { # a backup on standard input
 remove() {
     stop
     if [ -f "$units/$guard" ]; then systemctl disable --quiet --no-reload "$guard"; fi
-    rm -f "$units/$service" "$units/$socket" "$units/$guard" "$listen"
-    if [ -d "$units/$socket.d" ]; then rmdir "$units/$socket.d"; fi
+    rm -f "$units/$service" "$units/$socket" "$units/$guard"
     systemctl daemon-reload
     rm -rf "$data" /var/lib/.chat-restore "$top" "$etc"
     # Last, since the files are its own.

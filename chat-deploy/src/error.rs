@@ -307,11 +307,40 @@ fn host_hint(error: &HostError) -> Option<String> {
             "leave out --restore to keep it; `chat-deploy down` copies it here and removes it".to_owned()
         }
         HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
+        HostError::Script { said, .. } => return script_hint(said),
+        HostError::Garbled { .. } => {
+            "does the login shell there print something of its own? It has to be silent without a terminal"
+                .to_owned()
+        }
+        HostError::OtherInstance { there } => {
+            format!("one machine holds one server; `chat-deploy down --instance {there}` removes that one")
+        }
+        HostError::Unsuitable { .. } => "it takes a Linux host with systemd 247 or later".to_owned(),
+        HostError::UserTaken => {
+            "the server would have that user's rights; rename the user, or take another host".to_owned()
+        }
+        HostError::NoRoom { .. } => "free some space on that disk, or keep fewer releases".to_owned(),
+        HostError::WentBack { .. } => {
+            "`chat-deploy logs` may say more; correct the server and run `chat-deploy up` again".to_owned()
+        }
+        #[cfg(feature = "ssh")]
+        HostError::Remote(_) => return None,
         HostError::File { .. }
         | HostError::NotChecked { .. }
         | HostError::NotStarted { .. }
         | HostError::Process { .. } => return None,
     })
+}
+
+/// What can be done about a step that failed on a host, as far as its words tell.
+fn script_hint(said: &[String]) -> Option<String> {
+    let says = |words: &str| said.iter().any(|line| line.contains(words));
+    if says("sudo:") {
+        return Some(
+            "the login user there has to be root, or to be allowed `sudo` without a password".to_owned(),
+        );
+    }
+    says("No space left on device").then(|| FREE_SPACE.to_owned())
 }
 
 fn damaged_hint(path: &Path) -> String {

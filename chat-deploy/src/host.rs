@@ -5,7 +5,7 @@
 //! [`Host::confirm`] forgets the former or [`Host::revert`] returns to it. So whoever is killed in between leaves behind
 //! what the next run needs to go on, and a host behind SSH can come back to the former on its own.
 //!
-//! `host/local.rs` is this machine.
+//! `host/local.rs` is this machine, `host/ssh.rs` any other.
 
 pub mod backup;
 pub mod local;
@@ -22,6 +22,7 @@ use chat_core::noise::Fingerprint;
 use crate::config::ServerConfig;
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
+use crate::plan::show_bytes;
 use crate::release::{Digest, Release, ReleaseId};
 
 /// Everything a host knows of one instance, seen at one moment.
@@ -147,6 +148,8 @@ pub struct Proof {
     pub identity: Option<Fingerprint>,
     /// The digest of the program that runs; `None` if none does.
     pub digest: Option<Digest>,
+    /// The release that the host itself went back from, if nothing was put to work since.
+    pub setback: Option<Setback>,
 }
 
 /// Which part of the log.
@@ -434,6 +437,59 @@ pub enum HostError {
         path: PathBuf,
         /// What is wrong with it.
         source: io::Error,
+    },
+    /// The connection to the host failed.
+    #[cfg(feature = "ssh")]
+    #[error(transparent)]
+    Remote(#[from] ssh::remote::RemoteError),
+    /// A step failed on the host.
+    #[error("the host failed to {verb}{}", said.last().map(|last| format!(": {last}")).unwrap_or_default())]
+    Script {
+        /// Which, as the script there has it.
+        verb: &'static str,
+        /// Its exit code; `None` if a signal ended it.
+        code: Option<i32>,
+        /// What it said, line by line.
+        said: Vec<String>,
+    },
+    /// The host answered something that is no answer.
+    #[error("the host answered {verb} with {line:?}, which means nothing here")]
+    Garbled {
+        /// What was asked.
+        verb: &'static str,
+        /// What makes no sense.
+        line: String,
+    },
+    /// The host is somebody else's by now.
+    #[error("the host runs the instance {there} already")]
+    OtherInstance {
+        /// Which one.
+        there: String,
+    },
+    /// The host lacks something that every deployment needs.
+    #[error("the host has no {lacks}")]
+    Unsuitable {
+        /// What.
+        lacks: String,
+    },
+    /// The host's user for the server is not ours.
+    #[error("the host has a user chat that chat-deploy has not made")]
+    UserTaken,
+    /// The host's disk is too full for a release.
+    #[error("the host has {} free, and the release needs {}", show_bytes(*free_bytes), show_bytes(*needed_bytes))]
+    NoRoom {
+        /// How much it needs, in bytes.
+        needed_bytes: u64,
+        /// How much there is, in bytes.
+        free_bytes: u64,
+    },
+    /// The host went back to what was before, and nothing can be confirmed any more.
+    #[error("the host has gone back from release {release}: {why}")]
+    WentBack {
+        /// The release.
+        release: ReleaseId,
+        /// Why.
+        why: String,
     },
     /// The server could not be started.
     #[error("release {id} could not be started")]

@@ -38,8 +38,7 @@ pub fn write(
         fill(&mut file)?;
         // On disk, and under its name, before anybody removes what it is a copy of.
         file.sync_all().and_then(|()| fs::rename(&draft, &path)).map_err(failed)?;
-        let parents = directory.ancestors().take(2);
-        parents.map(|dir| File::open(dir)?.sync_all()).collect::<io::Result<()>>().map_err(failed)
+        directory.ancestors().take(2).try_for_each(|dir| File::open(dir)?.sync_all()).map_err(failed)
     };
     let result = keep();
     if result.is_err() {

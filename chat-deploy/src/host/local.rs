@@ -158,7 +158,7 @@ impl Host for LocalHost {
     fn proof(&self) -> Result<Proof, HostError> {
         let server = self.server()?;
         let digest = process::digest(self, &server)?;
-        Ok(Proof { server, identity: self.identity()?, digest })
+        Ok(Proof { server, identity: self.identity()?, digest, setback: None })
     }
 
     fn check_port(&self, listen: SocketAddr) -> Result<(), HostError> {

@@ -1,5 +1,6 @@
 //! A Linux host reached by SSH: systemd runs the server there, and a script of ours does what has to be done as root.
 
+mod host;
 pub mod keys;
 pub mod known_hosts;
 pub mod prompt;
@@ -8,3 +9,5 @@ pub mod rotation;
 pub mod session;
 mod store;
 pub mod trust;
+
+pub use host::{SshHost, Surroundings};

@@ -74,6 +74,23 @@ impl From<Digest> for String {
     }
 }
 
+/// A digest in the making.
+#[derive(Debug, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Takes further bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the digest of all of them.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// Computes the digest of some bytes.
 #[must_use]
 pub fn of_bytes(bytes: &[u8]) -> Digest {
@@ -87,12 +104,12 @@ pub fn of_bytes(bytes: &[u8]) -> Digest {
 /// Whatever reading the file answers.
 pub fn of_file(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let len = file.read(&mut buffer)?;
         if len == 0 {
-            return Ok(Digest(hasher.finalize().into()));
+            return Ok(hasher.finish());
         }
         hasher.update(buffer.get(..len).unwrap_or_default());
     }

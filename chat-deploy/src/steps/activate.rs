@@ -22,10 +22,12 @@ pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
     let started = match activation.server {
         ServerChange::Confirm { .. } => Ok(()),
         ServerChange::Start | ServerChange::Restart { .. } => {
-            engine.host.activate(&activation.release.id, &activation.config).map_err(Sick::NotStarted)
+            engine.host.activate(&activation.release.id, &activation.config).map_err(|error| {
+                if engine.interrupt.is_set() { Sick::Interrupted } else { Sick::NotStarted(error) }
+            })
         }
     };
-    match started.and_then(|()| wait_until_healthy(engine, &address, &activation.release.digest)) {
+    match started.and_then(|()| wait_until_healthy(engine, &address, &activation.release)) {
         Ok(health) => {
             engine.host.confirm(activation.deploys.then(|| engine.clock.unix_seconds()))?;
             let millis = health.round_trip.as_secs_f64() * 1000.0;
@@ -72,7 +74,7 @@ fn roll_back(engine: &Engine<'_>) -> RolledBack {
     let (Some(release), Some(config)) = (state.release(&former), &state.config) else {
         return RolledBack::Sick(former, Sick::OtherProgram);
     };
-    match wait_until_healthy(engine, &engine.host.reach(config), &release.digest) {
+    match wait_until_healthy(engine, &engine.host.reach(config), release) {
         Ok(_) => RolledBack::To(former),
         Err(sick) => RolledBack::Sick(former, sick),
     }

@@ -8,7 +8,7 @@ use chat_core::known_servers::ServerAddress;
 use crate::apply::Engine;
 use crate::health::{Health, Unwell};
 use crate::host::{HostError, Process, Proof, Server};
-use crate::release::Digest;
+use crate::release::Release;
 use crate::report::Event;
 
 /// How long one request may take while waiting.
@@ -30,6 +30,12 @@ pub enum Sick {
     Died {
         /// How, where that is known.
         how: Option<String>,
+    },
+    /// The host itself went back from it.
+    #[error("the host went back from it: {why}")]
+    WentBack {
+        /// Why.
+        why: String,
     },
     /// It did not answer in time.
     #[error("it did not answer within {} s", within.as_secs())]
@@ -56,7 +62,7 @@ pub enum Sick {
     Interrupted,
 }
 
-/// Waits until the server at `address` is healthy, runs the program with this digest, and is healthy still when it has run
+/// Waits until the server at `address` is healthy, runs this release's program, and is healthy still when it has run
 /// for the engine's `settling_time` as one and the same process; without the last where the host sees to that itself.
 ///
 /// # Errors
@@ -65,16 +71,16 @@ pub enum Sick {
 pub fn wait_until_healthy(
     engine: &Engine<'_>,
     address: &ServerAddress,
-    digest: &Digest,
+    release: &Release,
 ) -> Result<Health, Sick> {
-    let (process, health) = wait_until_answering(engine, address, digest)?;
+    let (process, health) = wait_until_answering(engine, address, release)?;
     if engine.host.settles_itself() {
         return Ok(health);
     }
     let note = format!("{address} answers; watched for {} s", engine.settling_time.as_secs());
     engine.report.event(&Event::Progress { units: None, note: &note });
     settle(engine, &process)?;
-    let (still, health) = wait_until_answering(engine, address, digest)?;
+    let (still, health) = wait_until_answering(engine, address, release)?;
     same(&process, &still)?;
     Ok(health)
 }
@@ -83,15 +89,15 @@ pub fn wait_until_healthy(
 fn wait_until_answering(
     engine: &Engine<'_>,
     address: &ServerAddress,
-    digest: &Digest,
+    release: &Release,
 ) -> Result<(Process, Health), Sick> {
     let deadline = engine.clock.now() + engine.start_timeout;
     loop {
-        let Proof { server, identity, .. } = engine.host.proof().map_err(Sick::Host)?;
-        let process = running(server)?;
+        let proof = look(engine, release)?;
+        let (process, identity) = (running(proof.server)?, proof.identity);
         match engine.health.check(address, identity, ANSWER_WITHIN) {
             Ok(health) => {
-                prove(engine, &process, &health, digest)?;
+                prove(engine, &process, &health, release)?;
                 return Ok((process, health));
             }
             Err(unwell) if !unwell.is_transient => return Err(Sick::Unwell(unwell)),
@@ -112,7 +118,7 @@ fn settle(engine: &Engine<'_>, process: &Process) -> Result<(), Sick> {
         if engine.interrupt.is_set() {
             return Err(Sick::Interrupted);
         }
-        same(process, &running(engine.host.server().map_err(Sick::Host)?)?)?;
+        same(process, &running(engine.host.server().map_err(|error| ended(engine, error))?)?)?;
         engine.clock.sleep(SETTLING_PAUSE);
     }
     Ok(())
@@ -123,14 +129,28 @@ fn same(before: &Process, now: &Process) -> Result<(), Sick> {
 }
 
 /// Makes sure that who answered is who the host says, runs the right program, and goes on running.
-fn prove(engine: &Engine<'_>, process: &Process, health: &Health, digest: &Digest) -> Result<(), Sick> {
+fn prove(engine: &Engine<'_>, process: &Process, health: &Health, release: &Release) -> Result<(), Sick> {
     // Asked again, because a new server makes its identity only after it was started.
-    let proof = engine.host.proof().map_err(Sick::Host)?;
+    let proof = look(engine, release)?;
     same(process, &running(proof.server)?)?;
     if proof.identity != Some(health.identity) {
         return Err(Sick::OtherServer);
     }
-    if proof.digest == Some(*digest) { Ok(()) } else { Err(Sick::OtherProgram) }
+    if proof.digest == Some(release.digest) { Ok(()) } else { Err(Sick::OtherProgram) }
+}
+
+/// Looks at the host, unless that went back from the release already.
+fn look(engine: &Engine<'_>, release: &Release) -> Result<Proof, Sick> {
+    let proof = engine.host.proof().map_err(|error| ended(engine, error))?;
+    match proof.setback {
+        Some(setback) if setback.release == release.id => Err(Sick::WentBack { why: setback.why }),
+        _ => Ok(proof),
+    }
+}
+
+/// A host that could not be asked any more because somebody asked us to stop says nothing about the server.
+fn ended(engine: &Engine<'_>, error: HostError) -> Sick {
+    if engine.interrupt.is_set() { Sick::Interrupted } else { Sick::Host(error) }
 }
 
 fn running(server: Server) -> Result<Process, Sick> {

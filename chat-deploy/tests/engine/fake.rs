@@ -236,7 +236,7 @@ impl Host for World {
         let running = self.look().and_then(|server| server.release);
         let releases = &self.disk.borrow().releases;
         let digest = releases.iter().find(|release| Some(&release.id) == running.as_ref()).map(|r| r.digest);
-        Ok(Proof { server, identity: self.identity()?, digest })
+        Ok(Proof { server, identity: self.identity()?, digest, setback: None })
     }
 
     fn prepare(&self) -> Result<(), HostError> {

@@ -253,8 +253,8 @@ fn a_refused_configuration_stops_nothing() {
 #[test]
 fn a_refused_configuration_touches_nothing_of_a_run_that_was_cut_off() {
     let world = World::new();
-    // Install in two, journal, stop, configuration, link, start: killed after the last of these.
-    world.fault.set(Some((6, Fault::KilledAfter)));
+    // Prepare, install in two, journal, stop, configuration, link, start: killed after the last of these.
+    world.fault.set(Some((7, Fault::KilledAfter)));
     assert!(up(&world, "1", 1).is_none());
     let before = world.disk.borrow().clone();
     assert!(before.data && before.server.is_some() && before.journal.is_some());
@@ -287,7 +287,7 @@ fn a_change_that_fails_half_way_starts_the_former_again() {
 fn an_interrupt_is_heeded_between_steps() {
     let world = World::new();
     world.interrupt.set();
-    assert!(matches!(up(&world, "1", 1), Some(Err(ApplyError::Interrupted { before: "install" }))));
+    assert!(matches!(up(&world, "1", 1), Some(Err(ApplyError::Interrupted { before: "prepare" }))));
     assert_nothing_left(&world);
 }
 

@@ -86,7 +86,8 @@ pub(super) fn start(host: &LocalHost, id: &ReleaseId) -> Result<(), HostError> {
         .spawn()
         .map_err(not_started)?;
     let deadline = Instant::now() + LAUNCH_WAIT;
-    let is_recorded = |pid| Ok(Record::read(host.layout())?.is_some_and(|record| record.pid == pid));
+    let is_recorded =
+        |pid| Record::read(host.layout()).map(|record| record.is_some_and(|record| record.pid == pid));
     while !is_recorded(child.id())? && child.try_wait().map_err(not_started)?.is_none() {
         if Instant::now() >= deadline {
             let _ = child.kill();
