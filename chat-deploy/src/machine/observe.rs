@@ -189,14 +189,16 @@ fn look_closer(
     })?;
     let vpc = catalog.as_ref().map(|catalog| catalog.vpc.as_ref());
     let (chosen, other_groups) = groups::choose(groups, instance, machine, vpc);
-    let Some(groups::Group { group, is_ours, rules, users }) = chosen else {
+    let Some(groups::Group { group, is_ours: owns_group, rules, users }) = chosen else {
         return Ok(Observed { other_groups, catalog, ..found });
     };
-    let is_other =
-        |user: &Instance| !user.state.is_ending() && machine.is_none_or(|machine| machine.id != user.id);
-    let mut sharers: Vec<_> = users.into_iter().filter(is_other).collect();
+    // One of ours that did not show a moment ago is no stranger who would keep the group from going.
+    let is_ours = |user: &Instance| tags::ownership(user).is_some_and(|(_, name)| name == *instance);
+    let is_subject = |user: &Instance| machine.is_some_and(|machine| machine.id == user.id);
+    let mut sharers = users;
+    sharers.retain(|user| !user.state.is_ending() && !is_subject(user) && !is_ours(user));
     sharers.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Observed { group: Some(group), owns_group: is_ours, rules, sharers, other_groups, catalog, ..found })
+    Ok(Observed { group: Some(group), owns_group, rules, sharers, other_groups, catalog, ..found })
 }
 
 type Sorted = (Option<(Ownership, Instance)>, Vec<Instance>);

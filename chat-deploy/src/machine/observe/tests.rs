@@ -184,6 +184,9 @@ fn who_else_is_in_our_group_is_asked_before_it_goes() {
     let mut account = in_use();
     account.machines.push(machine("i-7", "sg-1", named("intruder")));
     assert_eq!(ids(&down(&account).sharers), ["i-7"]);
+    account.late = Some("i-1");
+    let found = down(&account);
+    assert_eq!((found.machine, ids(&found.sharers)), (None, vec!["i-7"]));
     assert!(up(&account).sharers.is_empty());
 }
 

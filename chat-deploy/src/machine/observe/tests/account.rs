@@ -16,6 +16,8 @@ pub(super) struct Account {
     pub(super) groups: Vec<(SecurityGroup, Vec<GroupRule>)>,
     pub(super) key_pairs: Vec<KeyPair>,
     pub(super) catalog: Catalog,
+    /// The machine that does not show by its tags yet.
+    pub(super) late: Option<&'static str>,
     /// The call that fails.
     pub(super) fails: Option<&'static str>,
     pub(super) made: Mutex<Vec<&'static str>>,
@@ -28,6 +30,7 @@ impl Default for Account {
             groups: Vec::new(),
             key_pairs: Vec::new(),
             catalog: fixtures::catalog(),
+            late: None,
             fails: None,
             made: Mutex::default(),
         }
@@ -65,7 +68,9 @@ impl Cloud for Account {
         let matches = |machine: &&Instance| match query {
             InstanceQuery::Id(id) => machine.id == *id,
             InstanceQuery::ClientToken(token) => machine.client_token.as_ref() == Some(token),
-            InstanceQuery::Tagged(tags) => carries(&machine.tags, tags),
+            InstanceQuery::Tagged(tags) => {
+                self.late != Some(machine.id.as_str()) && carries(&machine.tags, tags)
+            }
             InstanceQuery::InGroup(group) => machine.groups.contains(group),
         };
         self.answer("DescribeInstances", self.machines.iter().filter(matches).cloned().collect())
