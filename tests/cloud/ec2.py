@@ -1,7 +1,7 @@
 """EC2 as moto plays it, with a machine behind every instance, and strict where deployers err.
 
 What is added to moto: instances take their time between states and have no public address before they run; a new one
-after every stop; client tokens mean what EC2 means by them; a group in use is not deleted; key pairs go by their id too.
+after every stop; client tokens mean what EC2 means by them; a group in use is not deleted.
 Everything is kept by region, so that every test that has a region of its own has a cloud of its own.
 """
 
@@ -23,7 +23,6 @@ os.environ.update(
 
 import moto.ec2.models.instances as moto_instances  # noqa: E402
 import moto.ec2.responses.general as general  # noqa: E402
-import moto.ec2.responses.key_pairs as key_pairs  # noqa: E402
 import moto.ec2.utils as moto_utils  # noqa: E402
 from moto.core.responses import ActionResult  # noqa: E402
 from moto.ec2.exceptions import EC2ClientError  # noqa: E402
@@ -53,7 +52,6 @@ def make_application(root):
     moto_instances.Instance = Instance
     moto_utils.filter_dict_attribute_mapping["client-token"] = "client_token"
     general.General.get_console_output = _get_console_output
-    key_pairs.KeyPairs.delete_key_pair = _delete_key_pair
     ec2_backends.backend = Backend
     return create_backend_app("ec2")
 
@@ -207,14 +205,3 @@ def _get_console_output(response):
     found = response.ec2_backend.get_instance(response._get_param("InstanceId"))
     output = base64.b64encode(found.machine.console().encode()[-64 * 1024 :]).decode()
     return ActionResult({"InstanceId": found.id, "Timestamp": moto_instances.utcnow(), "Output": output})
-
-
-def _delete_key_pair(response):
-    wanted = response._get_param("KeyPairId"), response._get_param("KeyName")
-    response.error_on_dryrun()
-    backend = response.ec2_backend
-    for name, pair in list(backend.key_pairs.items()):
-        if pair.id == wanted[0] or name == wanted[1]:
-            backend.delete_key_pair(name)
-            return ActionResult({"Return": True, "KeyPairId": pair.id})
-    return ActionResult({"Return": True})

@@ -1,12 +1,14 @@
 //! Finding, building and running the programs, each test with a home of its own.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fmt;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -57,7 +59,6 @@ pub(crate) struct Home {
 }
 
 /// What a program said and how it ended.
-#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -94,20 +95,43 @@ impl Home {
     /// As [`Home::run`], with input.
     pub(crate) fn run_with_input(&self, name: &str, arguments: &[&str], input: &str) -> Said {
         let mut command = self.command(program(name));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // A program that ends early does not read it all.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let (done, wait) = mpsc::channel();
-        std::thread::spawn(move || done.send(child.wait_with_output()));
-        let ended = wait.recv_timeout(DEADLINE);
-        let Output { status, stdout, stderr } =
-            ended.unwrap_or_else(|_| panic!("{name} {arguments:?} does not end")).unwrap();
-        Said {
-            code: status.code(),
-            out: String::from_utf8(stdout).unwrap(),
-            err: String::from_utf8(stderr).unwrap(),
-        }
+        finish(command.args(arguments), input)
+    }
+}
+
+/// Runs a command to its end. It must not leave anything behind that holds its output.
+pub(crate) fn finish(command: &mut Command, input: &str) -> Said {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that ends early does not read it all.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let (out, err) = (read_aside(child.stdout.take().unwrap()), read_aside(child.stderr.take().unwrap()));
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() && started.elapsed() < DEADLINE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let in_time = child.try_wait().unwrap().is_some();
+    if !in_time {
+        child.kill().unwrap();
+    }
+    let code = child.wait().unwrap().code();
+    let said = Said { code, out: out.join().unwrap(), err: err.join().unwrap() };
+    assert!(in_time, "{command:?} does not end: {said:?}");
+    said
+}
+
+fn read_aside(mut output: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+/// Line by line, as it was said: this is what whoever looks into a failure wants to read.
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it ended with {:?}; it said\n{}and complained\n{}", self.code, self.out, self.err)
     }
 }
 
@@ -176,8 +200,13 @@ pub(crate) struct PipedClient {
 impl PipedClient {
     /// Starts a client that connects to a port of this machine.
     pub(crate) fn start(home: &Home, port: u16, flags: &[&str]) -> Self {
+        Self::connect(home, "127.0.0.1", port, flags)
+    }
+
+    /// Starts a client that connects to a server.
+    pub(crate) fn connect(home: &Home, host: &str, port: u16, flags: &[&str]) -> Self {
         let mut command = home.command(program("chat-client"));
-        command.args(["connect", "127.0.0.1", &port.to_string()]).args(flags);
+        command.args(["connect", host, &port.to_string()]).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
         let (lines, output) = mpsc::channel();

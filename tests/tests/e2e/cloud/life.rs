@@ -1,0 +1,122 @@
+//! The life of a server on EC2, from nothing to nothing, while nothing goes wrong.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::account::{Account, INSTANCE};
+use super::servers::server;
+use crate::programs::await_that;
+
+/// What looking at everything costs at most. One call less is welcome.
+const CALLS_TO_LOOK: usize = 8;
+
+#[test]
+fn up_makes_one_machine_and_up_again_changes_nothing() {
+    let account = Account::new();
+    let said = account.up(&server());
+    let address = account.address();
+    let connect = said.out.lines().last().unwrap();
+    assert!(connect.ends_with(&format!("connect {address} 12345")), "{said:?}");
+    account.can_chat();
+    is_made_as_promised(&account);
+
+    let calls = account.calls_of(|| {
+        let _ = account.up(&server());
+    });
+    assert!(calls.iter().all(|call| call.starts_with("Describe")), "{calls:?}");
+    assert!(calls.len() <= CALLS_TO_LOOK, "{} calls: {calls:?}", calls.len());
+    let plan = ["plan", "--detailed-exitcode", "--binary", server().to_str().unwrap()].map(str::to_owned);
+    let _ = account.run(&plan.each_ref().map(String::as_str)).ended_with(0);
+    assert_eq!(account.address(), address);
+
+    let status = account.status();
+    assert_eq!((&status["server"], &status["drift"]), (&"healthy".into(), &json!([])), "{status:#}");
+    assert!(status.to_string().contains(&address), "{status:#}");
+}
+
+fn is_made_as_promised(account: &Account) {
+    let instance = account.instance();
+    assert_eq!(instance["MetadataOptions"]["HttpTokens"], "required");
+    assert_eq!((account.groups().len(), account.key_pairs().len()), (1, 1));
+    let ports: Vec<_> = account.groups()[0]["IpPermissions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["FromPort"].clone())
+        .collect();
+    assert!(ports.len() == 2 && ports.contains(&22.into()) && ports.contains(&12345.into()), "{ports:?}");
+    for resource in [instance, account.groups()[0].clone(), account.key_pairs()[0].clone()] {
+        let tags = resource["Tags"].as_array().unwrap();
+        for (key, value) in [("chat-deploy:managed", "true"), ("chat-deploy:instance", INSTANCE)] {
+            assert!(tags.contains(&json!({"Key": key, "Value": value})), "{resource:#}");
+        }
+    }
+    // The key that came with the user data is no longer the one that the machine proves itself with.
+    let tags = account.instance()["Tags"].to_string();
+    assert!(tags.contains("chat-deploy:host-key") && !tags.contains("bootstrap"), "{tags}");
+    assert_eq!(account.in_machine("systemctl is-failed 'chat*' | grep -c failed || true").trim(), "0");
+}
+
+#[test]
+fn down_leaves_nothing_but_a_backup_that_can_be_restored() {
+    let account = Account::new();
+    let _ = account.up(&server());
+    let mut alice = account.chatter();
+    alice.type_line("/register alice pw");
+    alice.await_line("Server: The username alice was successfully registered");
+    let identity = account.status()["identity"].clone();
+
+    let _ = account.run(&["down", "--yes"]).ended_with(0);
+    account.is_empty();
+    let backups = account.home.path().join(".local/state/chat-deploy/backups");
+    let backups: Vec<_> = fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(backups.len(), 1, "{backups:?}");
+    let _ = account.run(&["down", "--yes"]).ended_with(0);
+
+    let backup = backups[0].to_str().unwrap();
+    let _ = account
+        .run(&["up", "--yes", "--restore", backup, "--binary", server().to_str().unwrap()])
+        .ended_with(0);
+    assert_eq!(account.status()["identity"], identity);
+    let mut alice = account.chatter();
+    alice.type_line("/login alice pw");
+    alice.await_line_like("logged in as alice");
+}
+
+#[test]
+fn a_stopped_machine_comes_back_with_everything_on_another_address() {
+    let account = Account::new();
+    let _ = account.up(&server());
+    let (address, status) = (account.address(), account.status());
+    let _ = account.run(&["stop"]).ended_with(0);
+    assert_eq!(account.instance()["State"]["Name"], "stopped");
+    let said = account.run(&["start"]).ended_with(0);
+    let new_address = account.address();
+    assert_ne!(new_address, address);
+    assert!(said.out.contains(&new_address), "{said:?}");
+    account.can_chat();
+    assert_eq!(account.status()["identity"], status["identity"]);
+    let calls = account.calls_of(|| {
+        let _ = account.up(&server());
+    });
+    assert!(calls.iter().all(|call| call.starts_with("Describe")), "{calls:?}");
+}
+
+#[test]
+fn a_reboot_and_a_power_cut_are_survived() {
+    let account = Account::new();
+    let _ = account.up(&server());
+    let boot = || {
+        account
+            .try_in_machine("journalctl --no-pager --list-boots | wc -l; systemctl is-active sshd ssh")
+            .unwrap_or_default()
+    };
+    let first_boot = boot();
+    account.aws("reboot_instances", &json!({"InstanceIds": [account.instance()["InstanceId"]]}));
+    await_that("the machine has rebooted", || !boot().is_empty() && boot() != first_boot);
+    account.can_chat_soon();
+    account.cut_power();
+    account.can_chat_soon();
+    assert_eq!(account.status()["server"], "healthy");
+}
