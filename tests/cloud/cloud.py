@@ -42,8 +42,9 @@ class Cloud:
             status = "200 OK"
         except Exception:
             answer, status = traceback.format_exc(), "500 Failed"
-        start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(answer, default=str).encode()]
+        body = json.dumps(answer, default=str).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
 
     def do_aws(self, region, operation, arguments):
         """Makes an API call that is neither written down nor broken, as somebody with a console would."""
@@ -61,6 +62,10 @@ class Cloud:
     def do_faults(self, region, rules):
         """Replaces the rules by which calls are broken."""
         self._ec2.set_rules(region, rules)
+
+    def do_machines(self, region):
+        """Returns the ids of the instances that are not terminated."""
+        return [found.id for found in ec2.instances(region) if found.state != "terminated"]
 
     def do_make_machine(self, name, public_key):
         """Makes a machine that no cloud knows, and returns its address."""

@@ -34,6 +34,8 @@ from machine import Machine  # noqa: E402
 # Long enough to be seen, and for a deployer to have to wait.
 TRANSITION_SECONDS = 0.5
 USER_DATA_BYTES = 16 * 1024
+# The one that moto takes callers to be of.
+ACCOUNT = "123456789012"
 # Where the deployer is, as a security group sees it.
 CLIENT = ipaddress.ip_address("127.0.0.1")
 
@@ -56,9 +58,14 @@ def make_application(root):
     return create_backend_app("ec2")
 
 
+def instances(region):
+    """Returns the instances that ever were in a region."""
+    return ec2_backends[ACCOUNT][region].all_instances()
+
+
 def instance(region, instance_id):
     """Returns the instance with this id."""
-    return ec2_backends["123456789012"][region].get_instance(instance_id)
+    return ec2_backends[ACCOUNT][region].get_instance(instance_id)
 
 
 class Instance(moto_instances.Instance):
