@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::pins::Pins;
 use crate::plan::{Plan, Step};
 use crate::release::ReleaseId;
-use crate::report::{Event, Report};
+use crate::report::{self, Report};
 use crate::steps;
 use crate::steps::check::Sick;
 
@@ -114,21 +114,8 @@ pub fn apply(engine: &Engine<'_>, plan: &Plan) -> Result<(), ApplyError> {
         if engine.interrupt.is_set() {
             return Err(ApplyError::Interrupted { before: step.name() });
         }
-        let (name, what) = (step.name(), step.what());
-        let start = engine.clock.now();
-        engine.report.event(&Event::Started { step: name, what: &what });
-        let result = take(engine, step);
-        let elapsed = engine.clock.now().saturating_sub(start);
-        match result {
-            Ok(outcome) => {
-                let what = outcome.unwrap_or(what);
-                engine.report.event(&Event::Finished { step: name, what: &what, elapsed });
-            }
-            Err(failure) => {
-                engine.report.event(&Event::Failed { step: name, what: &what, elapsed });
-                return Err(failure.at(name, what));
-            }
-        }
+        report::tell(engine.report, engine.clock, step.name(), step.what(), || take(engine, step))
+            .map_err(|(failure, what)| failure.at(step.name(), what))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 //! observe(cloud, name) ─┘   (pure)   (shown)
 //! ```
 
+#[cfg(feature = "ssh")]
 pub mod apply;
 pub mod cost;
 pub mod diff;
@@ -19,7 +20,11 @@ pub mod image;
 pub mod observe;
 pub mod plan;
 pub mod spec;
+#[cfg(feature = "ssh")]
+pub mod steps;
 pub mod tags;
+#[cfg(feature = "ssh")]
+pub mod user_data;
 
 use std::net::Ipv4Addr;
 

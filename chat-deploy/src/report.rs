@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
@@ -45,4 +47,33 @@ pub enum Event<'a> {
 pub trait Report {
     /// Takes one event.
     fn event(&self, event: &Event<'_>);
+}
+
+/// Tells of a step while it is taken. What taking it returns is told in place of `what`, if it returns anything.
+///
+/// # Errors
+///
+/// What taking it fails with, and `what` it was about.
+pub fn tell<E>(
+    report: &dyn Report,
+    clock: &dyn Clock,
+    step: &'static str,
+    what: String,
+    take: impl FnOnce() -> Result<Option<String>, E>,
+) -> Result<(), (E, String)> {
+    let start = clock.now();
+    report.event(&Event::Started { step, what: &what });
+    let result = take();
+    let elapsed = clock.now().saturating_sub(start);
+    match result {
+        Ok(outcome) => {
+            let what = outcome.unwrap_or(what);
+            report.event(&Event::Finished { step, what: &what, elapsed });
+            Ok(())
+        }
+        Err(failure) => {
+            report.event(&Event::Failed { step, what: &what, elapsed });
+            Err((failure, what))
+        }
+    }
 }

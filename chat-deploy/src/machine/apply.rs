@@ -1,14 +1,17 @@
 //! Carries out a plan for the machine, step by step, and tells of it. What each step does is in `steps/`.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::cloud::{Cloud, CloudError, InstanceState};
+use crate::cloud::{Cloud, CloudError, Instance, InstanceState};
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
-use crate::machine::plan::Plan;
+use crate::machine::plan::{Plan, Step};
+use crate::machine::steps::{self, Failure, Group};
 use crate::machine::{HostKeyPins, Machine};
-use crate::report::Report;
+use crate::report::{self, Report};
 
 /// What the steps work with.
 #[derive(Clone, Copy)]
@@ -20,7 +23,7 @@ pub struct Engine<'a> {
     /// The host keys pinned on this machine.
     pub host_keys: &'a dyn HostKeyPins,
     /// Time.
-    pub clock: &'a dyn Clock,
+    pub clock: &'a (dyn Clock + Sync),
     /// Whether to stop.
     pub interrupt: &'a Interrupt,
     /// Who is told.
@@ -81,6 +84,24 @@ pub enum ApplyError {
         /// What.
         resource: String,
     },
+    /// Somebody else's has the name that ours needs.
+    #[error("there is a {resource} already, and it is not this instance's")]
+    Taken {
+        /// What.
+        resource: String,
+    },
+    /// What the plan is about is not there any more.
+    #[error("{resource} is not there any more")]
+    Gone {
+        /// What.
+        resource: String,
+    },
+    /// The plan does not say all that is needed.
+    #[error("the plan names no {lacks} for the machine")]
+    Incomplete {
+        /// What it lacks.
+        lacks: &'static str,
+    },
     /// The host key could not be made or pinned.
     #[error("no host key could be made for the new machine")]
     HostKey(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -92,12 +113,131 @@ pub enum ApplyError {
     },
 }
 
-/// Carries out a plan, and returns the machine that is there then, if one is.
+/// Carries out a plan. Returns the machine as the last step that dealt with one left it; `None` if none did, or it is gone.
 ///
 /// # Errors
 ///
 /// [`ApplyError`] of the step that failed; those after it are not taken. The same command run again goes on from there.
 pub fn apply(engine: &Engine<'_>, plan: &Plan) -> Result<Option<Machine>, ApplyError> {
-    let _ = (engine, plan);
-    unimplemented!()
+    let mut run = Run { engine, group: None, machine: None };
+    let mut steps = plan.steps.iter();
+    while let Some(step) = steps.next() {
+        match steps.as_slice().first() {
+            Some(next) if is_of_key(step) && !needs_key(next) => {
+                steps.next();
+                run.take_both(next, step)?;
+            }
+            Some(next) if is_of_key(next) => {
+                steps.next();
+                run.take_both(step, next)?;
+            }
+            _ => run.take(step)?,
+        }
+    }
+    Ok(run.machine)
+}
+
+const NO_GROUP: ApplyError = ApplyError::Incomplete { lacks: "security group" };
+
+/// Tells whether a step is about the key pair, which has to do with no other step but the launch.
+fn is_of_key(step: &Step) -> bool {
+    matches!(step, Step::ImportKey { .. } | Step::DeleteKey { .. })
+}
+
+fn needs_key(step: &Step) -> bool {
+    is_of_key(step) || matches!(step, Step::Launch(_))
+}
+
+/// A plan on its way.
+struct Run<'a> {
+    engine: &'a Engine<'a>,
+    /// The group that this run made.
+    group: Option<Group>,
+    /// The machine as it was seen last.
+    machine: Option<Machine>,
+}
+
+impl Run<'_> {
+    /// Takes a step, and one about the key pair beside it, which is told of afterwards: it took no time of its own.
+    fn take_both(&mut self, step: &Step, key_step: &Step) -> Result<(), ApplyError> {
+        let calls = self.engine.calls();
+        thread::scope(|scope| {
+            let beside = scope.spawn(move || steps::take_key_step(&calls, key_step));
+            let result = self.take(step);
+            let key_result = beside.join().unwrap_or_else(|cause| resume_unwind(cause));
+            result?;
+            self.tell(key_step, |_| key_result)
+        })
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), ApplyError> {
+        self.tell(step, |run| run.carry_out(step))
+    }
+
+    /// Tells of a step while it is taken.
+    fn tell(
+        &mut self,
+        step: &Step,
+        take: impl FnOnce(&mut Self) -> Result<Option<String>, Failure>,
+    ) -> Result<(), ApplyError> {
+        let Engine { report, clock, interrupt, .. } = *self.engine;
+        if interrupt.is_set() {
+            return Err(ApplyError::Interrupted { before: step.name() });
+        }
+        report::tell(report, clock, step.name(), step.what(), || take(self))
+            .map_err(|(failure, what)| failure.at(step.name(), what))
+    }
+
+    /// Takes one step; returns what came of it, if that says more than what it was about.
+    fn carry_out(&mut self, step: &Step) -> Result<Option<String>, Failure> {
+        let engine = self.engine;
+        let calls = engine.calls();
+        match step {
+            Step::ImportKey { .. } | Step::DeleteKey { .. } => steps::take_key_step(&calls, step),
+            Step::CreateGroup { name, vpc } => {
+                let group = self.group.insert(steps::create_group::run(&calls, name, vpc)?);
+                Ok(Some(format!("{name} ({})", group.id)))
+            }
+            Step::OpenPorts { group, rules } => {
+                let made = self.group.as_ref().map(|group| &group.id);
+                let group = group.as_ref().or(made).ok_or(NO_GROUP)?;
+                nothing_more(steps::open_ports::run(&calls, group, rules))
+            }
+            Step::ClosePorts { group, rules } => nothing_more(steps::close_ports::run(&calls, group, rules)),
+            Step::Launch(launch) => {
+                let group = match &launch.group {
+                    Some(id) => Group::find(&calls, id)?,
+                    None => self.group.clone().ok_or(NO_GROUP)?,
+                };
+                self.leaves(steps::launch::run(engine, launch, group)?)
+            }
+            Step::Start { machine } => self.leaves(steps::start::run(engine, machine)?),
+            Step::AwaitRunning { machine } => self.leaves(steps::await_running::run(engine, machine)?),
+            Step::Stop { machine } => self.leaves(steps::stop::run(engine, machine)?),
+            Step::Adopt { machine } => self.leaves(steps::adopt::run(engine, machine)?),
+            Step::Terminate { machine } => self.leaves_none(steps::terminate::run(engine, machine)),
+            Step::Disown { machine } => self.leaves_none(steps::disown::run(engine, machine)),
+            Step::AwaitGone { machines } => nothing_more(steps::await_gone::run(engine, machines)),
+            Step::DeleteGroup { group, .. } => nothing_more(steps::delete_group::run(engine, group)),
+        }
+    }
+
+    /// Notes the machine that a step leaves, and says how it is.
+    fn leaves(&mut self, machine: Instance) -> Result<Option<String>, Failure> {
+        self.machine = Machine::of(&machine);
+        let Instance { id, state, address, .. } = machine;
+        Ok(Some(match address {
+            Some(address) => format!("{id} is {state} at {address}"),
+            None => format!("{id} is {state}"),
+        }))
+    }
+
+    fn leaves_none(&mut self, result: Result<(), Failure>) -> Result<Option<String>, Failure> {
+        self.machine = None;
+        nothing_more(result)
+    }
+}
+
+fn nothing_more(result: Result<(), Failure>) -> Result<Option<String>, Failure> {
+    result.map(|()| None)
 }

@@ -1,0 +1,22 @@
+//! Opens ports in a security group.
+
+use super::Failure;
+use super::wait::Calls;
+use crate::cloud::{CloudErrorKind, GroupId, Rule};
+use crate::machine::tags;
+
+/// Takes the step: one call for each rule, since one that is there already makes EC2 refuse a whole call, and one after
+/// the other, since of all calls EC2 puts up with the fewest of these.
+///
+/// # Errors
+///
+/// A call's.
+pub fn run(calls: &Calls<'_>, group: &GroupId, rules: &[Rule]) -> Result<(), Failure> {
+    let ours = tags::ours(calls.instance);
+    rules.iter().try_for_each(|rule| {
+        match calls.call_when_visible(|| calls.cloud.authorize(group, rule, &ours)) {
+            Err(Failure::Cloud(error)) if error.kind == CloudErrorKind::Duplicate => Ok(()),
+            answer => answer,
+        }
+    })
+}
