@@ -4,10 +4,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "the helpers of a test may fail as loudly as the test"
 )]
 
+#[cfg(feature = "ssh")]
+mod cloud;
 mod fake;
+#[cfg(feature = "ssh")]
+mod machine;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
