@@ -15,6 +15,9 @@ use crate::host::HostError;
 use crate::instance::InstanceName;
 use crate::interrupt;
 use crate::observe::ObserveError;
+use crate::release::build::Recipe;
+use crate::release::build::recipe::musl;
+use crate::release::elf::Processor;
 use crate::release::{BuildError, SERVER};
 use crate::settings::SettingsError;
 use crate::steps::check::Sick;
@@ -136,7 +139,9 @@ impl Error {
             Self::Settings(SettingsError::Mistakes { mistakes, .. }) => {
                 mistakes.iter().map(ToString::to_string).collect()
             }
-            Self::Build(BuildError::Failed { lines, .. }) => trim(lines),
+            Self::Build(BuildError::Failed { lines, .. } | BuildError::Compiler { said: lines }) => {
+                trim(lines)
+            }
             Self::Apply(ApplyError::Unhealthy(unhealthy)) => trim(&unhealthy.log),
             Self::Apply(ApplyError::Host { source: HostError::ConfigRefused { said }, .. }) => said.clone(),
             _ => Vec::new(),
@@ -254,11 +259,22 @@ fn build_hint(error: &BuildError) -> String {
         BuildError::NoCargo => {
             format!("install Rust from https://rustup.rs, or name a built {SERVER} with --binary FILE")
         }
-        BuildError::Failed { .. } => {
-            format!("nothing was deployed; `cargo build --release -p {SERVER}` shows all of the output")
+        BuildError::Failed { recipe, .. } => failed_build_hint(*recipe),
+        BuildError::Compiler { .. } => "`rustc -vV` shows whether there is one that works".to_owned(),
+        BuildError::NoTarget { target, .. } => {
+            format!(
+                "`rustup target add {target}` installs what is missing; or name a built {SERVER} with --binary FILE"
+            )
         }
-        BuildError::NotAProgram { .. } | BuildError::WrongMachine { .. } | BuildError::NotAServer { .. } => {
-            format!("--binary takes a {SERVER} built for this machine; without it one is built")
+        BuildError::UnknownProcessor { .. } => "x86_64 and aarch64 are what there is".to_owned(),
+        BuildError::NotAProgram { .. } | BuildError::NotAServer { .. } => {
+            format!("--binary takes a built {SERVER}; without it one is built")
+        }
+        BuildError::WrongProcessor { .. } | BuildError::ForMacOs { .. } => {
+            format!("--binary takes a {SERVER} built for that machine; without it one is built")
+        }
+        BuildError::ForeignLoader { processor, .. } | BuildError::GlibcTooNew { processor, .. } => {
+            static_build_hint(*processor)
         }
         BuildError::NotUtf8 { .. } => "rename it, or a directory above it".to_owned(),
         BuildError::Interrupted => "nothing was deployed; run the same command again to go on".to_owned(),
@@ -266,6 +282,30 @@ fn build_hint(error: &BuildError) -> String {
             format!("`cargo build --release -p {SERVER}` in the checkout may say more")
         }
     }
+}
+
+fn failed_build_hint(recipe: Recipe) -> String {
+    let target = recipe.triple().map(|triple| format!(" --target {triple}")).unwrap_or_default();
+    let again =
+        format!("nothing was deployed; `cargo build --release -p {SERVER}{target}` shows all of the output");
+    match recipe {
+        Recipe::StaticGlibc(processor) => {
+            // Not every system has a glibc to link statically; Debian's development package does, Fedora's does not.
+            format!(
+                "{again}; if it lacks static libraries, `rustup target add {}` does without them",
+                musl(processor)
+            )
+        }
+        Recipe::Plain | Recipe::Musl(_) => again,
+    }
+}
+
+fn static_build_hint(processor: Processor) -> String {
+    let target = musl(processor);
+    format!(
+        "without --binary a static one is built; by hand: `rustup target add {target}`, then \
+         `RUSTFLAGS=-Clinker=rust-lld cargo build --release -p {SERVER} --target {target}`"
+    )
 }
 
 const FREE_SPACE: &str = "free some space on that disk";

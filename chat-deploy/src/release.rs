@@ -1,12 +1,13 @@
 //! What is deployed: a server binary, named by its version and the digest of its bytes.
 //!
-//! `release/build.rs` makes one from a checkout and `release/elf.rs` looks at whether a machine can run it; the hosts
-//! keep them, and the steps put them to work.
+//! `release/build.rs` makes one from a checkout for a `release/target.rs`, and `release/elf.rs` looks at whether that can run
+//! it; the hosts keep them, and the steps put them to work.
 
 pub mod ask;
 pub mod build;
 pub mod digest;
 pub mod elf;
+pub mod target;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::interrupt::Interrupt;
 
 pub use build::BuildError;
 pub use digest::Digest;
+pub use target::Target;
 
 /// The server's program, in a checkout and in a release.
 pub const SERVER: &str = "chat-server";
@@ -94,22 +96,32 @@ pub struct Release {
     pub origin: PathBuf,
 }
 
-/// Looks at a server binary: its digest, size and version. `version` is asked of the binary itself when unknown.
+/// The version of a release whose program cannot run here, and so cannot be asked.
+pub const UNVERSIONED: &str = "unversioned";
+
+/// Looks at a server binary for a machine: its digest, size and version. If the version is not known, the binary itself is
+/// asked, or, if it is for another machine than this, the release is an [`UNVERSIONED`] one, named by its digest alone.
 ///
 /// # Errors
 ///
-/// [`BuildError`] if the file cannot be read, or is no program for this machine.
-pub fn inspect(binary: &Path, version: Option<&str>, interrupt: &Interrupt) -> Result<Release, BuildError> {
+/// [`BuildError`] if the file cannot be read, or is no program that the machine can run.
+pub fn inspect(
+    binary: &Path,
+    version: Option<&str>,
+    target: Target,
+    interrupt: &Interrupt,
+) -> Result<Release, BuildError> {
     if binary.to_str().is_none() {
         return Err(BuildError::NotUtf8 { path: binary.to_owned() });
     }
-    elf::check_runs_here(binary)?;
+    let program = elf::check(binary, target)?;
     let unreadable = |source| BuildError::Unreadable { path: binary.to_owned(), source };
     let digest = digest::of_file(binary).map_err(unreadable)?;
     let size_bytes = binary.metadata().map_err(unreadable)?.len();
     let version = match version {
         Some(version) => version.to_owned(),
-        None => ask_version(binary, interrupt)?,
+        None if program.runs_here() => ask_version(binary, interrupt)?,
+        None => UNVERSIONED.to_owned(),
     };
     let origin = std::path::absolute(binary).map_err(unreadable)?;
     Ok(Release { id: ReleaseId::new(&version, &digest), digest, size_bytes, deployed_at: 0, origin })

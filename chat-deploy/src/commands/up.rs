@@ -3,13 +3,11 @@
 use super::session::Session;
 use super::{Context, Outcome, connect};
 use crate::cli;
-use crate::clock::Clock as _;
 use crate::config::ServerConfig;
 use crate::desired::Desired;
 use crate::error::Error;
 use crate::host::{Host as _, HostState};
-use crate::release::{self, Release, SERVER, build};
-use crate::report::{Event, Report as _};
+use crate::release::{self, Release, build};
 use crate::settings::DEFAULT_PORT;
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Error> {
@@ -57,30 +55,17 @@ pub(super) fn desire(
 pub(super) fn find_release(context: &Context<'_>) -> Result<Release, Error> {
     let settings = &context.settings;
     let environment = &context.environment;
+    let here = release::Target::Here;
     if let Some(binary) = &settings.binary {
-        return Ok(release::inspect(&environment.working_directory.join(binary), None, &context.interrupt)?);
+        let binary = environment.working_directory.join(binary);
+        return Ok(release::inspect(&binary, None, here, &context.interrupt)?);
     }
-    let start = context.clock.now();
-    let elapsed = || context.clock.now().saturating_sub(start);
-    context.ui.event(&Event::Started { step: "build", what: SERVER });
     let checkout = build::find_checkout(
         settings.source.as_deref(),
         &environment.working_directory,
         environment.manifest_dir.as_deref(),
-    );
-    let built = checkout.and_then(|checkout| {
-        build::build(&checkout, &context.interrupt, &mut |progress| {
-            context.ui.event(&Event::Progress { units: progress.units, note: &progress.note });
-        })
-    });
-    match &built {
-        Ok(release) => {
-            let what = format!("{SERVER} {}", release.id);
-            context.ui.event(&Event::Finished { step: "build", what: &what, elapsed: elapsed() });
-        }
-        Err(_) => context.ui.event(&Event::Failed { step: "build", what: SERVER, elapsed: elapsed() }),
-    }
-    Ok(built?)
+    )?;
+    Ok(build::spawn(checkout, here).finish(context.ui, &context.interrupt)?)
 }
 
 fn port(context: &Context<'_>, state: &HostState) -> u16 {

@@ -1,7 +1,7 @@
-//! Asks a server binary something about itself.
+//! Asks a program something about itself: a server binary, or the compiler.
 //!
-//! It may be any program and may do anything, so it gets an environment without what the shell of whoever deploys knows,
-//! little time, and little room to answer.
+//! What is said to be a server may be any program and may do anything, so it gets an environment without what the shell of
+//! whoever deploys knows, little time, and little room to answer.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,13 +28,23 @@ pub struct Answer {
     pub err: String,
 }
 
-/// Runs the program for as long as it takes to answer, 10 s at most.
+/// Runs a server, in an environment of its own, for as long as it takes to answer, 10 s at most.
 ///
 /// # Errors
 ///
 /// `TimedOut` if it takes longer, `Interrupted` after Ctrl-C, or the system's; the program is ended in any case.
-pub fn ask(program: &mut Command, interrupt: &Interrupt) -> io::Result<Answer> {
-    ask_within(ANSWER_WITHIN, program, interrupt)
+pub fn ask(server: &mut Command, interrupt: &Interrupt) -> io::Result<Answer> {
+    clear_environment(server);
+    ask_within(ANSWER_WITHIN, server, interrupt)
+}
+
+/// Runs a tool of the person's, in the person's environment, for as long as it takes to answer, 10 s at most.
+///
+/// # Errors
+///
+/// As those of [`ask`].
+pub fn ask_tool(tool: &mut Command, interrupt: &Interrupt) -> io::Result<Answer> {
+    ask_within(ANSWER_WITHIN, tool, interrupt)
 }
 
 /// Gives a server an environment of its own: what is set in the shell of whoever deploys, be it settings or secrets, is
@@ -45,7 +55,6 @@ pub fn clear_environment(server: &mut Command) {
 }
 
 fn ask_within(limit: Duration, program: &mut Command, interrupt: &Interrupt) -> io::Result<Answer> {
-    clear_environment(program);
     let mut child = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let deadline = Instant::now() + limit;
     let (out, err) = (child.stdout.take().map(read_aside), child.stderr.take().map(read_aside));

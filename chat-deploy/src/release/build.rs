@@ -1,26 +1,29 @@
-//! Finds the checkout and builds the server from it with cargo.
+//! Finds the checkout and builds the server from it with cargo, beside whatever else is going on.
 //!
-//! cargo says on stdout, as JSON, what it made and where; its stderr is for people and becomes our progress. Both are
-//! read here, and only `release/build/output.rs` knows what they look like.
+//! `build/recipe.rs` chooses how, `build/cargo.rs` runs cargo and `build/output.rs` reads what it says.
 
+mod cargo;
 mod output;
+pub mod recipe;
 
-use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::process::ExitStatus;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-use self::output::{Artifact, Screen};
-use super::elf::Machine;
+use super::elf::Processor;
+use super::target::{Glibc, Target};
 use super::{Release, SERVER};
 use crate::interrupt::Interrupt;
+use crate::report::{Event, Report};
 
-/// How often a silent cargo is interrupted to look for Ctrl-C.
-const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+pub use recipe::Recipe;
+
+/// How often whoever waits looks for Ctrl-C and for progress.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why there is no server binary to deploy.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,28 @@ pub enum BuildError {
         status: ExitStatus,
         /// Its own last lines.
         lines: Vec<String>,
+        /// What it built for.
+        recipe: Recipe,
+    },
+    /// The compiler does not say what it can do.
+    #[error("the Rust compiler does not answer")]
+    Compiler {
+        /// What it says instead.
+        said: Vec<String>,
+    },
+    /// There is no server for such a machine.
+    #[error("there is no {SERVER} for the processor {name:?}")]
+    UnknownProcessor {
+        /// As the machine names it.
+        name: String,
+    },
+    /// The toolchain cannot compile for the machine.
+    #[error("the Rust here is for {host} and cannot build for {target}")]
+    NoTarget {
+        /// What it is for.
+        host: String,
+        /// What is not installed.
+        target: String,
     },
     /// cargo succeeded, but did not say what it made.
     #[error("cargo did not name the {SERVER} it built")]
@@ -73,20 +98,52 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// The file is no program, or not one of this kind of system.
-    #[error("{} is not a program this system can run", path.display())]
+    #[error("{} is not a program that {whose} can run", path.display())]
     NotAProgram {
         /// The file.
         path: PathBuf,
+        /// The machine, in words.
+        whose: &'static str,
     },
     /// The program is for another processor.
-    #[error("{} is for {machine}, and this machine is {here}", path.display())]
-    WrongMachine {
+    #[error("{} is for {processor}, and {whose} is {wanted}", path.display())]
+    WrongProcessor {
         /// The file.
         path: PathBuf,
         /// Its processor.
-        machine: Machine,
-        /// Ours.
-        here: Machine,
+        processor: Processor,
+        /// The machine's.
+        wanted: Processor,
+        /// The machine, in words.
+        whose: &'static str,
+    },
+    /// The program is for macOS, and the host has Linux.
+    #[error("{} is a macOS program, and the host has Linux", path.display())]
+    ForMacOs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The program is not static, and is not for glibc.
+    #[error("{} is not static and starts with {loader}, which the host does not have", path.display())]
+    ForeignLoader {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        loader: String,
+        /// Its processor.
+        processor: Processor,
+    },
+    /// The program is not static, and was built on a newer system than the host's.
+    #[error("{} is not static and needs glibc {needed}, and the host has {has}", path.display())]
+    GlibcTooNew {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        needed: Glibc,
+        /// What there is.
+        has: Glibc,
+        /// Its processor.
+        processor: Processor,
     },
     /// The program does not say that it is the server.
     #[error("{} does not answer --version as {SERVER} does", path.display())]
@@ -131,112 +188,164 @@ pub fn find_checkout(
         .ok_or_else(|| BuildError::NoCheckout { from: working_directory.to_owned() })
 }
 
-/// Builds the server in a checkout, optimised, and looks at what came out. When nothing changed, cargo says so at once.
-///
-/// # Errors
-///
-/// [`BuildError`]; a failed build carries cargo's last lines.
-pub fn build(
+/// A build under way, on a thread of its own. Dropping it ends cargo.
+#[derive(Debug)]
+pub struct Building {
+    progress: Arc<Mutex<BuildProgress>>,
+    /// Ends this build and nothing else.
+    stop: Interrupt,
+    done: Receiver<Built>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What came of a build, and how long it took.
+type Built = (Result<Release, BuildError>, Duration);
+
+/// Begins to build the server in a checkout, optimised, for a machine. When nothing changed, cargo says so at once.
+#[must_use]
+pub fn spawn(checkout: PathBuf, target: Target) -> Building {
+    let (progress, stop) = (Arc::<Mutex<BuildProgress>>::default(), Interrupt::default());
+    let (sender, done) = mpsc::sync_channel(1);
+    let (shown, stopped) = (Arc::clone(&progress), stop.clone());
+    let thread = thread::spawn(move || {
+        let start = Instant::now();
+        let mut note = |new: &BuildProgress| {
+            new.clone_into(&mut shown.lock().unwrap_or_else(PoisonError::into_inner));
+        };
+        let built = build(&checkout, target, &stopped, &mut note);
+        // Nobody waits for it any more if the run has failed elsewhere.
+        let _ = sender.send((built, start.elapsed()));
+    });
+    Building { progress, stop, done, thread: Some(thread) }
+}
+
+impl Building {
+    /// Returns how far it is.
+    #[must_use]
+    pub fn progress(&self) -> BuildProgress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end and shows the step meanwhile; its time is that of the whole build. Ctrl-C ends cargo.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]; a failed build carries cargo's last lines.
+    pub fn finish(self, report: &dyn Report, interrupt: &Interrupt) -> Result<Release, BuildError> {
+        const STEP: &str = "build";
+        report.event(&Event::Started { step: STEP, what: SERVER });
+        let (built, elapsed) = self.wait(interrupt, &mut |progress| {
+            report.event(&Event::Progress { units: progress.units, note: &progress.note });
+        });
+        match &built {
+            Ok(release) => {
+                let what = format!("{SERVER} {}", release.id);
+                report.event(&Event::Finished { step: STEP, what: &what, elapsed });
+            }
+            Err(_) => report.event(&Event::Failed { step: STEP, what: SERVER, elapsed }),
+        }
+        built
+    }
+
+    fn wait(&self, interrupt: &Interrupt, show: &mut dyn FnMut(&BuildProgress)) -> Built {
+        let mut shown = BuildProgress::default();
+        loop {
+            match self.done.recv_timeout(LOOK_EVERY) {
+                // Ctrl-C on a terminal reaches cargo as well, which then fails as if by itself.
+                Ok((Err(_), elapsed)) if interrupt.is_set() => {
+                    return (Err(BuildError::Interrupted), elapsed);
+                }
+                Ok(built) => return built,
+                // The thread panicked, and has said why.
+                Err(RecvTimeoutError::Disconnected) => return (Err(BuildError::NoArtifact), Duration::ZERO),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if interrupt.is_set() {
+                self.stop.set();
+            }
+            let progress = self.progress();
+            if progress != shown {
+                show(&progress);
+                shown = progress;
+            }
+        }
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        self.stop.set();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Builds and looks at what came out.
+fn build(
     checkout: &Path,
+    target: Target,
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(&BuildProgress),
 ) -> Result<Release, BuildError> {
-    let mut child = cargo(checkout).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => BuildError::NoCargo,
-        _ => BuildError::Cargo(error),
-    })?;
-    let artifacts =
-        child.stdout.take().map(|stdout| thread::spawn(move || find_artifact(BufReader::new(stdout))));
-    let mut screen = Screen::default();
-    if let Some(stderr) = child.stderr.take() {
-        watch(&mut child, stderr, &mut screen, interrupt, progress)?;
-    }
-    let status = child.wait().map_err(BuildError::Cargo)?;
-    let artifact = artifacts.and_then(|reader| reader.join().ok()).flatten();
-    if interrupt.is_set() {
-        return Err(BuildError::Interrupted);
-    }
-    if !status.success() {
-        return Err(BuildError::Failed { status, lines: screen.into_last_lines() });
-    }
-    let Artifact { executable, version } = artifact.ok_or(BuildError::NoArtifact)?;
-    super::inspect(&executable, Some(&version), interrupt)
+    let recipe = Recipe::find(target, interrupt)?;
+    let artifact = cargo::run(checkout, recipe, interrupt, progress)?;
+    super::inspect(&artifact.executable, Some(&artifact.version), target, interrupt)
 }
 
 fn is_checkout(path: &Path) -> bool {
     path.join("Cargo.toml").is_file() && path.join(SERVER).join("Cargo.toml").is_file()
 }
 
-fn cargo(checkout: &Path) -> Command {
-    // `cargo run` says which cargo it is, so that a build from within one uses the same toolchain.
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(program);
-    command
-        .args(["build", "--release", "--package", SERVER, "--bin", SERVER])
-        .args(["--message-format", "json-render-diagnostics"])
-        .arg("--manifest-path")
-        .arg(checkout.join("Cargo.toml"))
-        .env("CARGO_TERM_COLOR", "never")
-        .env("CARGO_TERM_QUIET", "false")
-        .env("CARGO_TERM_VERBOSE", "false")
-        // cargo draws its bar for us too, though it does not see a terminal; the counts in it are what we show.
-        .env("CARGO_TERM_PROGRESS_WHEN", "always")
-        .env("CARGO_TERM_PROGRESS_WIDTH", "100")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// Reads cargo's stderr to its end, so until cargo is done.
-fn watch(
-    child: &mut Child,
-    mut stderr: impl Read + AsFd,
-    screen: &mut Screen,
-    interrupt: &Interrupt,
-    progress: &mut dyn FnMut(&BuildProgress),
-) -> Result<(), BuildError> {
-    let mut buffer = [0; 4096];
-    loop {
-        let ready = match poll(&mut [PollFd::new(&stderr, PollFlags::IN)], Some(&LOOK_EVERY)) {
-            Ok(ready) => ready > 0,
-            Err(rustix::io::Errno::INTR) => false,
-            Err(errno) => return Err(BuildError::Cargo(errno.into())),
-        };
-        if interrupt.is_set() {
-            // Ctrl-C on a terminal reaches cargo as well; any other signal reached only us.
-            child.kill().and_then(|()| child.wait()).map_err(BuildError::Cargo)?;
-            return Err(BuildError::Interrupted);
-        }
-        if !ready {
-            continue;
-        }
-        match stderr.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(len) => screen.feed(buffer.get(..len).unwrap_or_default(), progress),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(BuildError::Cargo(error)),
-        }
-    }
-}
-
-fn find_artifact(stdout: impl BufRead) -> Option<Artifact> {
-    let mut found = None;
-    // To the end, though the answer may come early: cargo must never find the pipe closed or full.
-    for line in stdout.lines().map_while(Result::ok) {
-        found = Artifact::from_message(&line).or(found);
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn checkout_at(path: &Path) {
         std::fs::create_dir_all(path.join(SERVER)).unwrap();
         std::fs::write(path.join("Cargo.toml"), "[workspace]\n").unwrap();
         std::fs::write(path.join(SERVER).join("Cargo.toml"), "[package]\n").unwrap();
+    }
+
+    /// Notes which events come.
+    #[derive(Default)]
+    struct Notes(RefCell<Vec<String>>);
+
+    impl Report for Notes {
+        fn event(&self, event: &Event<'_>) {
+            let note = match event {
+                Event::Started { what, .. } => format!("started {what}"),
+                Event::Finished { what, .. } => format!("finished {what}"),
+                Event::Failed { what, .. } => format!("failed {what}"),
+                Event::Progress { .. } | Event::Note(_) => return,
+            };
+            self.0.borrow_mut().push(note);
+        }
+    }
+
+    #[test]
+    fn a_build_that_fails_says_what_cargo_said() {
+        let (dir, notes) = (tempfile::tempdir().unwrap(), Notes::default());
+        checkout_at(dir.path());
+        let building = spawn(dir.path().to_owned(), Target::Here);
+        let error = building.finish(&notes, &Interrupt::default()).unwrap_err();
+        let BuildError::Failed { lines, .. } = error else { panic!("{error}") };
+        assert!(lines.iter().any(|line| line.contains(SERVER)), "{lines:?}");
+        assert_eq!(*notes.0.borrow(), ["started chat-server", "failed chat-server"]);
+    }
+
+    #[test]
+    fn a_build_that_is_interrupted_says_that() {
+        let dir = tempfile::tempdir().unwrap();
+        checkout_at(dir.path());
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let building = spawn(dir.path().to_owned(), Target::Here);
+        let error = building.finish(&Notes::default(), &interrupt).unwrap_err();
+        assert!(matches!(error, BuildError::Interrupted), "{error}");
     }
 
     #[test]

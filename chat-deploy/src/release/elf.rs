@@ -1,13 +1,14 @@
-//! Reads the head of a program far enough to tell whether a machine can run it.
+//! Reads a program far enough to tell whether a machine can run it.
 //!
-//! ELF, as Linux has it: which processor, and which dynamic loader if any. A Mach-O program is recognised and left to
-//! macOS to judge.
+//! ELF, as Linux has it: which processor, which dynamic loader if any, and how new a C library. A Mach-O program is
+//! recognised and left to macOS to judge.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::BuildError;
+use super::target::{Glibc, Target};
 
 /// Enough for the header and the program headers of any linker's output.
 const HEAD_BYTES: u64 = 16 * 1024;
@@ -17,7 +18,7 @@ const PT_INTERP: u32 = 3;
 
 /// A processor, as ELF numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
+pub enum Processor {
     /// 64-bit Intel and AMD.
     X86_64,
     /// 64-bit ARM.
@@ -26,7 +27,7 @@ pub enum Machine {
     Other(u16),
 }
 
-impl Machine {
+impl Processor {
     /// Returns the processor this program was compiled for.
     #[must_use]
     pub fn here() -> Option<Self> {
@@ -38,7 +39,7 @@ impl Machine {
     }
 }
 
-impl std::fmt::Display for Machine {
+impl std::fmt::Display for Processor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::X86_64 => f.write_str("x86_64"),
@@ -54,12 +55,26 @@ pub enum Program {
     /// A 64-bit Linux program.
     Elf {
         /// Its processor.
-        machine: Machine,
+        processor: Processor,
         /// The dynamic loader it asks for; none if it is static.
         loader: Option<String>,
     },
     /// A macOS program.
     MachO,
+}
+
+impl Program {
+    /// Tells whether this machine can run it, as far as can be seen.
+    #[must_use]
+    pub fn runs_here(&self) -> bool {
+        match self {
+            Self::MachO => cfg!(target_os = "macos"),
+            Self::Elf { processor, loader } => {
+                let has_loader = || loader.as_ref().is_none_or(|loader| Path::new(loader).exists());
+                cfg!(target_os = "linux") && Processor::here() == Some(*processor) && has_loader()
+            }
+        }
+    }
 }
 
 /// Reads the head of a program; `None` if it is none, or not a 64-bit one.
@@ -72,26 +87,95 @@ pub fn parse(head: &[u8]) -> Option<Program> {
     }
 }
 
-/// Checks that a file is a program this machine can run.
+/// Checks that a file is a program that a machine can run.
 ///
 /// # Errors
 ///
-/// [`BuildError::Unreadable`], [`BuildError::NotAProgram`] or [`BuildError::WrongMachine`].
-pub fn check_runs_here(path: &Path) -> Result<(), BuildError> {
+/// [`BuildError`], which says what is in the way.
+pub fn check(path: &Path, target: Target) -> Result<Program, BuildError> {
     let mut head = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
-        .map_err(|source| BuildError::Unreadable { path: path.to_owned(), source })?;
-    match (parse(&head), cfg!(target_os = "macos")) {
-        (Some(Program::MachO), true) => Ok(()),
-        (Some(Program::Elf { machine, .. }), false) => match Machine::here() {
-            Some(here) if here != machine => {
-                Err(BuildError::WrongMachine { path: path.to_owned(), machine, here })
+    let unreadable = |source| BuildError::Unreadable { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    (&mut file).take(HEAD_BYTES).read_to_end(&mut head).map_err(unreadable)?;
+    let not_a_program = |whose| BuildError::NotAProgram { path: path.to_owned(), whose };
+    let program = parse(&head).ok_or_else(|| not_a_program(target.in_words()))?;
+    match (target, &program) {
+        (Target::Here, program) => check_here(path, program)?,
+        (Target::Linux { .. }, Program::MachO) => return Err(BuildError::ForMacOs { path: path.to_owned() }),
+        (Target::Linux { processor, glibc }, Program::Elf { processor: own, loader }) => {
+            check_processor(path, *own, processor, target.in_words())?;
+            if let Some(loader) = loader {
+                let needed = newest_glibc(&mut head.as_slice().chain(file)).map_err(unreadable)?;
+                check_libraries(path, processor, loader, needed, glibc)?;
             }
-            _ => Ok(()),
-        },
-        _ => Err(BuildError::NotAProgram { path: path.to_owned() }),
+        }
     }
+    Ok(program)
+}
+
+fn check_here(path: &Path, program: &Program) -> Result<(), BuildError> {
+    match (program, cfg!(target_os = "macos"), Processor::here()) {
+        (Program::MachO, true, _) | (Program::Elf { .. }, false, None) => Ok(()),
+        (Program::Elf { processor, .. }, false, Some(here)) => {
+            check_processor(path, *processor, here, Target::Here.in_words())
+        }
+        _ => Err(BuildError::NotAProgram { path: path.to_owned(), whose: Target::Here.in_words() }),
+    }
+}
+
+fn check_processor(
+    path: &Path,
+    processor: Processor,
+    wanted: Processor,
+    whose: &'static str,
+) -> Result<(), BuildError> {
+    if processor == wanted {
+        return Ok(());
+    }
+    Err(BuildError::WrongProcessor { path: path.to_owned(), processor, wanted, whose })
+}
+
+/// Checks a program that is not static: the loader it asks for is the one that every system with glibc has, and its glibc is
+/// not newer than the host's.
+fn check_libraries(
+    path: &Path,
+    processor: Processor,
+    loader: &str,
+    needed: Option<Glibc>,
+    has: Option<Glibc>,
+) -> Result<(), BuildError> {
+    let usual = match processor {
+        Processor::X86_64 => "/lib64/ld-linux-x86-64.so.2",
+        Processor::Aarch64 => "/lib/ld-linux-aarch64.so.1",
+        // None that there is a build for.
+        Processor::Other(_) => loader,
+    };
+    if loader != usual {
+        let (path, loader) = (path.to_owned(), loader.to_owned());
+        return Err(BuildError::ForeignLoader { path, loader, processor });
+    }
+    match (needed, has) {
+        (Some(needed), Some(has)) if needed > has => {
+            Err(BuildError::GlibcTooNew { path: path.to_owned(), needed, has, processor })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Finds the newest version of glibc among those that a program asks for. The loader finds them through four tables; a search
+/// for their names finds the same, for they are in the file as they are.
+fn newest_glibc(program: &mut impl Read) -> io::Result<Option<Glibc>> {
+    const NAME: &[u8] = b"GLIBC_";
+    const LONGEST: usize = 16;
+    let mut bytes = Vec::new();
+    program.read_to_end(&mut bytes)?;
+    let versions =
+        bytes.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME).filter_map(|(at, _)| {
+            let rest = bytes.get(at + NAME.len()..)?;
+            let end = rest.iter().take(LONGEST).position(|byte| *byte == 0)?;
+            std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
+        });
+    Ok(versions.max())
 }
 
 fn parse_elf(head: &[u8]) -> Option<Program> {
@@ -100,12 +184,12 @@ fn parse_elf(head: &[u8]) -> Option<Program> {
     if *head.get(4)? != CLASS_64 || *head.get(5)? != LITTLE_ENDIAN {
         return None;
     }
-    let machine = match read_u16(head, 18)? {
-        62 => Machine::X86_64,
-        183 => Machine::Aarch64,
-        other => Machine::Other(other),
+    let processor = match read_u16(head, 18)? {
+        62 => Processor::X86_64,
+        183 => Processor::Aarch64,
+        other => Processor::Other(other),
     };
-    Some(Program::Elf { machine, loader: find_loader(head) })
+    Some(Program::Elf { processor, loader: find_loader(head) })
 }
 
 /// Finds the text of the PT_INTERP segment.
@@ -165,10 +249,10 @@ mod tests {
         let loader = "/lib64/ld-linux-x86-64.so.2";
         check(
             &elf(62, PT_INTERP, format!("{loader}\0").as_bytes()),
-            Some(Program::Elf { machine: Machine::X86_64, loader: Some(loader.to_owned()) }),
+            Some(Program::Elf { processor: Processor::X86_64, loader: Some(loader.to_owned()) }),
         );
-        check(&elf(183, 1, b""), Some(Program::Elf { machine: Machine::Aarch64, loader: None }));
-        check(&elf(243, 1, b""), Some(Program::Elf { machine: Machine::Other(243), loader: None }));
+        check(&elf(183, 1, b""), Some(Program::Elf { processor: Processor::Aarch64, loader: None }));
+        check(&elf(243, 1, b""), Some(Program::Elf { processor: Processor::Other(243), loader: None }));
         check(&[0xcf, 0xfa, 0xed, 0xfe, 0, 0], Some(Program::MachO));
         check(b"#!/bin/sh\n", None);
         check(b"\x7fELF", None);
@@ -177,14 +261,44 @@ mod tests {
 
     #[test]
     fn this_test_runs_here_and_a_script_does_not() {
-        check_runs_here(&std::env::current_exe().unwrap()).unwrap();
+        check(&std::env::current_exe().unwrap(), Target::Here).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
-        assert!(matches!(check_runs_here(&script), Err(BuildError::NotAProgram { .. })));
+        assert!(matches!(check(&script, Target::Here), Err(BuildError::NotAProgram { .. })));
         std::fs::write(&script, elf(243, 1, b"")).unwrap();
-        assert!(matches!(check_runs_here(&script), Err(BuildError::WrongMachine { .. })));
-        assert!(matches!(check_runs_here(dir.path()), Err(BuildError::Unreadable { .. })));
+        assert!(matches!(check(&script, Target::Here), Err(BuildError::WrongProcessor { .. })));
+        assert!(matches!(check(dir.path(), Target::Here), Err(BuildError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn what_a_host_cannot_run_is_refused_and_why() {
+        const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+        let host = Target::Linux { processor: Processor::X86_64, glibc: Some(Glibc::AMAZON_LINUX_2023) };
+        let unknown = Target::Linux { processor: Processor::X86_64, glibc: None };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server");
+        let answer = |program: &[u8], target: Target| {
+            std::fs::write(&path, program).unwrap();
+            match check(&path, target) {
+                Ok(_) => "runs".to_owned(),
+                Err(error) => error.to_string().replace(path.to_str().unwrap(), "server"),
+            }
+        };
+        let dynamic = |loader: &str, versions: &str| {
+            [elf(62, PT_INTERP, format!("{loader}\0").as_bytes()), versions.as_bytes().to_vec()].concat()
+        };
+        let said = [
+            answer(&elf(62, 1, b"GLIBC_2.99\0"), host),
+            answer(&elf(183, 1, b""), host),
+            answer(&[0xcf, 0xfa, 0xed, 0xfe], host),
+            answer(b"#!/bin/sh\n", host),
+            answer(&dynamic(LOADER, "GLIBC_2.9\0GLIBC_2.34\0GLIBC_2.2.5\0GLIBC_PRIVATE\0"), host),
+            answer(&dynamic(LOADER, "GLIBC_2.4\0GLIBC_2.39\0"), host),
+            answer(&dynamic(LOADER, "GLIBC_2.39\0"), unknown),
+            answer(&dynamic("/lib/ld-musl-x86_64.so.1", ""), unknown),
+        ];
+        insta::assert_snapshot!(said.join("\n"));
     }
 
     proptest! {

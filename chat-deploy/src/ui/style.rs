@@ -81,6 +81,8 @@ mod tests {
     use crate::cli::Provider;
     use crate::health::Unwell;
     use crate::host::HostError;
+    use crate::release::elf::Processor;
+    use crate::release::target::Glibc;
     use crate::release::{BuildError, Release, ReleaseId, digest};
     use crate::settings::{Mistake, SettingsError};
     use crate::steps::check::Sick;
@@ -129,6 +131,19 @@ mod tests {
             Error::Cancelled,
             BuildError::NoCheckout { from: "/home/a".into() }.into(),
             BuildError::NoCargo.into(),
+            BuildError::NoTarget {
+                host: "aarch64-apple-darwin".to_owned(),
+                target: "x86_64-unknown-linux-musl".to_owned(),
+            }
+            .into(),
+            BuildError::GlibcTooNew {
+                path: "/b/chat-server".into(),
+                needed: Glibc { major: 2, minor: 39 },
+                has: Glibc::AMAZON_LINUX_2023,
+                processor: Processor::X86_64,
+            }
+            .into(),
+            BuildError::ForMacOs { path: "/b/chat-server".into() }.into(),
             HostError::PortTaken { listen, holder }.into(),
             HostError::Locked { instance: instance(), holder: Some("pid 4242".to_owned()) }.into(),
             denied().into(),

@@ -6,6 +6,7 @@
     reason = "the helpers of a test may fail as loudly as the test"
 )]
 
+mod building;
 mod home;
 mod trouble;
 
