@@ -203,8 +203,10 @@ prepare() { # instance; a tar of this script and the units on standard input
     # Where the socket listens is known once there is a configuration: `switch` fills that in.
     put "$draft/$socket" "$top/$socket" 644 root
     for unit in "$service" "$guard"; do
-        cmp -s "$draft/$unit" "$units/$unit" || changed=yes
-        put "$draft/$unit" "$units/$unit" 644 root
+        if ! cmp -s "$draft/$unit" "$units/$unit"; then
+            put "$draft/$unit" "$units/$unit" 644 root
+            changed=yes
+        fi
     done
     rm -rf "$draft"
     if [ -n "$changed" ]; then systemctl daemon-reload; fi
@@ -426,7 +428,7 @@ stop() {
 
 guard() {
     if [ ! -d "$journal" ]; then
-        revive
+        :
     elif is_confirmed; then
         # It was cut off while it watched; whoever confirmed saw the release healthy.
         forget_journal
@@ -440,6 +442,7 @@ guard() {
         go_back
     fi
     # Otherwise somebody stopped the server meanwhile, and it stays so.
+    revive
 }
 
 try() {
@@ -455,7 +458,9 @@ try() {
     run=$(incarnation)
     : >"$journal/started"
     while ! is_confirmed; do
-        if [ "$(incarnation)" != "$run" ]; then why="it ended ($(how_it_ended))"
+        if [ "$(incarnation)" != "$run" ]; then
+            leave_if_stopping
+            why="it ended ($(how_it_ended))"
         elif [ "$(seconds)" -ge "$deadline" ]; then why="nobody confirmed it within $patience s"
         else
             sleep 0.2
@@ -471,6 +476,7 @@ try() {
     while [ "$turns" -lt 20 ]; do
         sleep 0.25
         if [ "$(incarnation)" != "$run" ]; then
+            leave_if_stopping
             printf 'back it ended soon after it was confirmed (%s)\n' "$(how_it_ended)" >"$journal/decision.$$"
             mv -T "$journal/decision.$$" "$journal/decision"
             go_back
@@ -479,6 +485,11 @@ try() {
         turns=$((turns + 1))
     done
     forget_journal
+}
+
+# A server that ends because the machine is being shut down says nothing about its release.
+leave_if_stopping() {
+    if [ "$(systemctl is-system-running 2>/dev/null)" = stopping ]; then exit 0; fi
 }
 
 # Changes when the server ends, also where it is running again by the time somebody looks.
@@ -529,13 +540,13 @@ go_back() {
     forget_journal
 }
 
-# Without anything to guard, it was called because the socket failed: servers that crash at once take it along.
+# Brings a socket back that failed: somebody else had the port, or a server that crashed at once took it along.
 revive() {
-    if is_enabled && systemctl is-failed --quiet "$socket"; then
+    while is_enabled && systemctl is-failed --quiet "$socket"; do
         sleep 10
         systemctl reset-failed "$service" "$socket" 2>/dev/null || :
-        systemctl start --no-block "$socket" "$service"
-    fi
+        systemctl start "$socket" "$service" || :
+    done
 }
 
 # --- data, and the end -----------------------------------------------------------------------------------------------

@@ -408,6 +408,16 @@ fn apply_hint(error: &ApplyError) -> Vec<String> {
         {
             vec![format!("{FREE_SPACE}, or remove all of it without a copy: --no-backup"), again.to_owned()]
         }
+        // Here the same command would come to the same end.
+        ApplyError::Host {
+            source:
+                source @ (HostError::HasData { .. }
+                | HostError::BadBackup { .. }
+                | HostError::OtherInstance { .. }
+                | HostError::Unsuitable { .. }
+                | HostError::UserTaken),
+            ..
+        } => host_hint(source).into_iter().collect(),
         ApplyError::Host { source, .. } => host_hint(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Pins { source, .. } => pins_hint(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Interrupted { before: "confirm" } => {

@@ -185,7 +185,7 @@ impl Step {
     pub fn rows(&self) -> Vec<Row> {
         match self {
             Self::Prepare(Foundation::Outdated) => {
-                let text = "chat-server.service and its socket, as this chat-deploy has them";
+                let text = "chat-server.service and what belongs to it, in force from the next start on";
                 vec![Row::new(Action::Change, "service", text)]
             }
             Self::Prepare(Foundation::Missing | Foundation::Ready) => {

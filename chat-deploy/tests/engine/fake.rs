@@ -14,7 +14,7 @@ use chat_deploy::clock::Clock;
 use chat_deploy::config::ServerConfig;
 use chat_deploy::health::{Health, HealthCheck, Unwell};
 use chat_deploy::host::{
-    Foundation, Held, Host, HostError, HostState, LogSpan, Process, Proof, Server, Unconfirmed,
+    Foundation, Held, Host, HostError, HostState, LogSpan, Process, Proof, Server, Setback, Unconfirmed,
 };
 use chat_deploy::instance::InstanceName;
 use chat_deploy::interrupt::Interrupt;
@@ -76,6 +76,9 @@ pub(crate) struct World {
     next_pid: Cell<u32>,
     time: Cell<Duration>,
     pub(crate) interrupt: Interrupt,
+    /// Whether the machine goes back by itself from a release that dies before it is confirmed.
+    pub(crate) is_guarded: Cell<bool>,
+    pub(crate) setback: RefCell<Option<Setback>>,
 }
 
 impl World {
@@ -90,6 +93,8 @@ impl World {
             next_pid: Cell::new(100),
             time: Cell::new(Duration::from_secs(1_000)),
             interrupt: Interrupt::default(),
+            is_guarded: Cell::new(false),
+            setback: RefCell::default(),
         }
     }
 
@@ -231,12 +236,22 @@ impl Host for World {
         Ok(self.disk.borrow().data.then(World::identity))
     }
 
+    fn settles_itself(&self) -> bool {
+        self.is_guarded.get()
+    }
+
     fn proof(&self) -> Result<Proof, HostError> {
+        let tried = self.disk.borrow().journal.as_ref().map(|journal| journal.tried.0.clone());
+        if let Some(release) = tried.filter(|_| self.is_guarded.get() && self.look().is_none()) {
+            self.revert()?;
+            let setback = Setback { release, at: self.unix_seconds(), why: "it ended".to_owned() };
+            self.setback.replace(Some(setback));
+        }
         let server = self.server()?;
         let running = self.look().and_then(|server| server.release);
         let releases = &self.disk.borrow().releases;
         let digest = releases.iter().find(|release| Some(&release.id) == running.as_ref()).map(|r| r.digest);
-        Ok(Proof { server, identity: self.identity()?, digest, setback: None })
+        Ok(Proof { server, identity: self.identity()?, digest, setback: self.setback.borrow().clone() })
     }
 
     fn prepare(&self) -> Result<(), HostError> {

@@ -19,13 +19,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use chat_deploy::apply::{ApplyError, Engine, RolledBack, apply};
+use chat_deploy::clock::Clock as _;
 use chat_deploy::config::ServerConfig;
 use chat_deploy::desired::Desired;
 use chat_deploy::diff::{diff, diff_to_nothing};
-use chat_deploy::host::Host as _;
+use chat_deploy::host::{Host as _, HostError};
 use chat_deploy::observe::observe;
 use chat_deploy::plan::Plan;
 use chat_deploy::release::{Release, ReleaseId, digest};
+use chat_deploy::steps::check::Sick;
 use proptest::prelude::*;
 
 use fake::{FAULTS, Fault, Killed, World};
@@ -207,6 +209,45 @@ fn a_bad_release_gives_way_to_the_former_by_itself() {
         assert_up(&world, "1", 1);
         assert_eq!(world.disk.borrow().releases, before.releases);
     }
+}
+
+#[test]
+fn a_host_that_went_back_by_itself_is_believed() {
+    let world = World::new();
+    up(&world, "1", 1).unwrap().unwrap();
+    world.is_guarded.set(true);
+    let Some(Err(ApplyError::Unhealthy(unhealthy))) = up(&world, "crash", 1) else {
+        panic!("it is not healthy");
+    };
+    assert!(
+        matches!(&unhealthy.source, Sick::WentBack { why } if why == "it ended"),
+        "{:?}",
+        unhealthy.source
+    );
+    assert!(matches!(&unhealthy.rolled_back, RolledBack::To(former) if *former == release("1").id));
+    assert_up(&world, "1", 1);
+    // Nobody waits for a release to settle where the host does.
+    let before = world.now();
+    up(&world, "brief", 1).unwrap().unwrap();
+    assert!(world.now() - before < Duration::from_secs(8));
+}
+
+#[test]
+fn a_backup_is_put_in_place_before_the_first_release_and_never_over_data() {
+    let world = World::new();
+    let wanted = Desired { restore: Some("/backup.tar".into()), ..desired(&world, "1", 1) };
+    carry_out(&world, &plan_up(&world, &wanted)).unwrap().unwrap();
+    let again = carry_out(&world, &plan_up(&world, &wanted)).unwrap();
+    assert!(matches!(
+        again,
+        Err(ApplyError::Host { step: "restore", source: HostError::HasData { .. }, .. })
+    ));
+    assert_up(&world, "1", 1);
+    // It was not made by the first release, so it stays when that fails.
+    let world = World::new();
+    let wanted = Desired { restore: Some("/backup.tar".into()), ..desired(&world, "crash", 1) };
+    carry_out(&world, &plan_up(&world, &wanted)).unwrap().unwrap_err();
+    assert!(world.disk.borrow().data);
 }
 
 #[test]
