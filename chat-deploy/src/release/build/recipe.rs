@@ -33,9 +33,9 @@ pub(super) struct Surroundings {
     pub(super) rustflags: Option<OsString>,
     /// `CARGO_ENCODED_RUSTFLAGS`.
     pub(super) encoded_rustflags: Option<OsString>,
-    /// The variable that [`Recipe::rustflags_variable`] names.
+    /// `CARGO_TARGET_<target>_RUSTFLAGS`.
     pub(super) target_rustflags: Option<OsString>,
-    /// The variable that [`Recipe::linker_variable`] names.
+    /// `CARGO_TARGET_<target>_LINKER`.
     pub(super) linker: Option<OsString>,
 }
 
