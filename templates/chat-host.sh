@@ -154,6 +154,11 @@ state() {
     echo end
 }
 
+# What the running server says of itself, as JSON.
+status() {
+    as_chat "$top/current/chat-server" status --json --data "$data"
+}
+
 holder() { # port: who listens there
     ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:((\("[^"]*",pid=[0-9]*\).*/holder \1/p' | head -n 1
     echo end
@@ -580,7 +585,7 @@ remove() {
 verb=$1
 shift
 case $verb in
-state | proof | holder | log | prepare | discard | activate | confirm | revert | stop | restore | remove | guard) "$verb" "$@" ;;
+state | proof | status | holder | log | prepare | discard | activate | confirm | revert | stop | restore | remove | guard) "$verb" "$@" ;;
 install) install_release "$@" ;;
 remove-release) remove_release "$@" ;;
 check-config) check_config "$@" ;;

@@ -6,10 +6,16 @@ mod down;
 mod init;
 mod list;
 mod logs;
+#[cfg(feature = "ec2")]
+mod machine;
+mod place;
 mod plan;
 mod policy;
 mod releases;
+#[cfg(feature = "ssh")]
+mod remote;
 mod rollback;
+mod server;
 mod session;
 mod ssh;
 mod start;

@@ -13,6 +13,10 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// The person's name on this machine.
     pub user: Option<String>,
+    /// This machine's name.
+    pub hostname: Option<String>,
+    /// The socket of the person's SSH agent.
+    pub ssh_agent: Option<PathBuf>,
     /// The package that `cargo run` runs us from, if it does.
     pub manifest_dir: Option<PathBuf>,
     /// Where programs are looked for.
@@ -31,13 +35,24 @@ impl Environment {
         Ok(Self {
             working_directory: std::env::current_dir()?,
             home: std::env::home_dir(),
-            user: ["USER", "LOGNAME"]
-                .into_iter()
-                .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty())),
+            user: variable(&["USER", "LOGNAME"]),
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .ok()
+                .map(|name| name.trim().to_owned())
+                .or_else(|| variable(&["HOSTNAME", "HOST"])),
+            ssh_agent: variable(&["SSH_AUTH_SOCK"]).map(PathBuf::from),
             manifest_dir: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             aws_credentials: find_aws_credentials(),
         })
+    }
+
+    /// Says who runs this, for others who wait for it: `you@laptop, pid 4242`.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let user = self.user.as_deref().unwrap_or("somebody");
+        let host = self.hostname.as_deref().map(|host| format!("@{host}")).unwrap_or_default();
+        format!("{user}{host}, pid {}", std::process::id())
     }
 
     /// Tells whether a program is found by its name alone.
@@ -49,6 +64,11 @@ impl Environment {
         };
         std::env::split_paths(&self.search_path).any(|dir| is_program(&dir.join(name)))
     }
+}
+
+/// Returns the first of these variables that says anything.
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 /// Looks where AWS's own tools look first; that there are credentials does not say that they are any good.

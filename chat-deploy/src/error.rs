@@ -3,6 +3,10 @@
 //! The message says what happened and stands alone; hints say what to do and come from here, so that the modules below
 //! need not know which command they serve.
 
+mod cloud;
+#[cfg(feature = "ssh")]
+mod remote;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +15,15 @@ use chat_client::pins::PinsError;
 
 use crate::apply::{ApplyError, RolledBack};
 use crate::cli::Provider;
+use crate::cloud::{AddressError, CloudError, ConnectError, InstanceId, InstanceState};
 use crate::host::HostError;
+#[cfg(feature = "ssh")]
+use crate::host::ssh::{keys::KeyError, remote::RemoteError, rotation::RotationError};
 use crate::instance::InstanceName;
 use crate::interrupt;
+#[cfg(feature = "ssh")]
+use crate::machine;
+use crate::machine::MachineError;
 use crate::observe::ObserveError;
 use crate::release::build::Recipe;
 use crate::release::build::recipe::musl;
@@ -33,15 +43,90 @@ pub enum Error {
     #[error("no instance was named")]
     NoInstance,
     /// There is no such instance.
-    #[error("there is no instance {0} on this machine")]
-    UnknownInstance(InstanceName),
+    #[error("there is no instance {instance} on {place}")]
+    UnknownInstance {
+        /// Which.
+        instance: InstanceName,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// EC2 cannot be asked.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Our own address, which SSH is to be opened for, is not known.
+    #[error("SSH cannot be opened for this machine")]
+    OwnAddress(#[from] AddressError),
+    /// A call failed outside of a plan.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// Nothing can be planned for the machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The plan for the machine was not carried out to its end.
+    #[cfg(feature = "ssh")]
+    #[error(transparent)]
+    MachineApply(#[from] machine::apply::ApplyError),
+    /// The machine has to run for this.
+    #[error("{instance} cannot be reached: its machine {id} is {state}")]
+    MachineNotRunning {
+        /// Which instance.
+        instance: InstanceName,
+        /// Which machine.
+        id: InstanceId,
+        /// What it is instead.
+        state: InstanceState,
+    },
+    /// What the server has cannot be copied before it is removed.
+    #[error("the accounts and the identity of {instance} cannot be saved: {why}")]
+    NoBackup {
+        /// Which instance.
+        instance: InstanceName,
+        /// What comes in the way.
+        why: String,
+        /// How, where that is known.
+        source: Option<Box<Error>>,
+    },
+    /// The host cannot be reached.
+    #[cfg(feature = "ssh")]
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A key to log in with cannot be used.
+    #[cfg(feature = "ssh")]
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The host key of a new machine was not exchanged.
+    #[cfg(feature = "ssh")]
+    #[error("the host key that came with the user-data is still in use")]
+    HostKey(#[from] RotationError),
+    /// Nobody said which host.
+    #[error("no host was named to reach by SSH")]
+    NoHost,
+    /// Nobody said whom to log in as.
+    #[error("it is not known whom to log in as")]
+    NoUser,
+    /// There is nothing to log in to.
+    #[error("this instance runs on this machine, which needs no SSH")]
+    NotRemote,
+    /// OpenSSH could not be started.
+    #[error("OpenSSH's client `ssh` could not be started")]
+    NoOpenSsh(#[source] io::Error),
+    /// The host does not say what processor it has.
+    #[error("{place} does not say what processor it has")]
+    NoArchitecture {
+        /// Which host.
+        place: String,
+    },
+    /// `doctor` found something wrong.
+    #[error("{} wrong", if *wrong == 1 { "1 thing is".to_owned() } else { format!("{wrong} things are") })]
+    Unfit {
+        /// How much.
+        wrong: usize,
+    },
     /// The provider is not in this build.
-    #[error("{}", no_provider(*provider, aws_credentials.as_deref()))]
+    #[error("this build has no {} in it", provider.as_str())]
     NoProvider {
         /// Which.
         provider: Provider,
-        /// Where AWS credentials were seen.
-        aws_credentials: Option<String>,
     },
     /// `init` does not write over a file.
     #[error("{} is there already", path.display())]
@@ -114,6 +199,10 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_)
+            | Self::Connect(_)
+            | Self::NoHost
+            | Self::NoUser
+            | Self::NotRemote
             | Self::NoInstance
             | Self::NoProvider { .. }
             | Self::NobodyToAsk
@@ -121,6 +210,10 @@ impl Error {
             Self::Interrupted
             | Self::Build(BuildError::Interrupted)
             | Self::Apply(ApplyError::Interrupted { .. }) => interrupt::EXIT_CODE,
+            #[cfg(feature = "ssh")]
+            Self::MachineApply(machine::apply::ApplyError::Interrupted { .. })
+            | Self::Remote(RemoteError::Interrupted)
+            | Self::HostKey(RotationError::Remote(RemoteError::Interrupted)) => interrupt::EXIT_CODE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 1,
         }
@@ -175,7 +268,32 @@ impl Error {
             Self::NoInstance => {
                 "name one with --instance NAME; `chat-deploy status` lists what there is".to_owned()
             }
-            Self::UnknownInstance(_) => "`chat-deploy status` lists what there is".to_owned(),
+            Self::UnknownInstance { .. } => "`chat-deploy status` lists what there is".to_owned(),
+            Self::Connect(error) => {
+                let here = "or add --provider local to deploy to this machine";
+                return error.hint().into_iter().chain([here]).map(str::to_owned).collect();
+            }
+            Self::OwnAddress(_) => "say for which addresses: --ssh-from 203.0.113.0/24".to_owned(),
+            Self::Cloud(error) => return cloud::call_hints(error),
+            Self::Machine(error) => return cloud::machine_hints(error),
+            #[cfg(feature = "ssh")]
+            Self::MachineApply(error) => return cloud::apply_hints(error),
+            Self::MachineNotRunning { instance, .. } => format!("`chat-deploy start --instance {instance}` starts it"),
+            Self::NoBackup { .. } => {
+                "make it reachable (`chat-deploy start`, `chat-deploy doctor`), or remove all of it without a copy: --no-backup".to_owned()
+            }
+            #[cfg(feature = "ssh")]
+            Self::Remote(error) | Self::HostKey(RotationError::Remote(error)) => return remote::hints(error),
+            #[cfg(feature = "ssh")]
+            Self::Key(error) => return remote::key_hints(error),
+            #[cfg(feature = "ssh")]
+            Self::HostKey(_) => "run the same command again: it goes on from what is there".to_owned(),
+            Self::NoHost => "name it with --host user@address".to_owned(),
+            Self::NoUser => "name the user with --user".to_owned(),
+            Self::NotRemote => "look around here".to_owned(),
+            Self::NoOpenSsh(_) => "install OpenSSH's client".to_owned(),
+            Self::NoArchitecture { .. } => "look whether `uname -m` works there".to_owned(),
+            Self::Unfit { .. } => return Vec::new(),
             Self::NoProvider { provider, .. } => {
                 return vec![
                     format!(
@@ -223,18 +341,6 @@ fn trim(lines: &[String]) -> Vec<String> {
     let is_blank = |line: &&String| line.trim().is_empty();
     let end = lines.len() - lines.iter().rev().take_while(is_blank).count();
     lines.iter().take(end).skip_while(is_blank).cloned().collect()
-}
-
-fn no_provider(provider: Provider, aws_credentials: Option<&str>) -> String {
-    match (provider, aws_credentials) {
-        (Provider::Ec2, None) => "this build has no EC2 in it, and no AWS credentials were found".to_owned(),
-        (Provider::Ec2, Some(place)) => {
-            format!("there are AWS credentials ({place}), but this build has no EC2 in it")
-        }
-        (Provider::Ssh, _) => "this build has no SSH in it".to_owned(),
-        // Every build can.
-        (Provider::Local, _) => "this machine cannot be deployed to".to_owned(),
-    }
 }
 
 fn settings_hint(error: &SettingsError) -> Option<String> {

@@ -141,6 +141,26 @@ pub enum Server {
     },
 }
 
+/// What a running server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct ServerStatus {
+    /// The open connections.
+    pub connections: Connections,
+    /// Clients in the room.
+    pub joined: u64,
+    /// Clients that are logged in.
+    pub logged_in: u64,
+    /// The accounts; `None` if its database cannot be read.
+    pub users: Option<u64>,
+}
+
+/// The open connections of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Connections {
+    /// All of them.
+    pub total: u64,
+}
+
 /// What a host says about the server at one moment, for comparing with what was installed and with who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -223,6 +243,14 @@ pub trait Host {
     fn settles_itself(&self) -> bool {
         false
     }
+
+    /// Asks the running server about itself; `None` if it does not answer.
+    fn server_status(&self) -> Option<ServerStatus> {
+        None
+    }
+
+    /// Says where the log is, for a person.
+    fn log_place(&self) -> String;
 
     /// Puts in place what releases stand on, where it is missing or outdated. The server, if it runs, goes on running.
     ///

@@ -31,6 +31,7 @@ pub mod pins;
 pub mod plan;
 pub mod release;
 pub mod report;
+pub mod run_lock;
 pub mod settings;
 pub mod steps;
 pub mod ui;

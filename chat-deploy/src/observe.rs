@@ -37,13 +37,17 @@ pub enum ObserveError {
     Pins(#[from] PinsError),
 }
 
-/// Looks at an instance.
+/// Looks at an instance whose host was seen in `state` a moment ago.
 ///
 /// # Errors
 ///
 /// [`ObserveError`]. A server that does not answer is an observation, not an error.
-pub fn observe(host: &dyn Host, health: &dyn HealthCheck, pins: &dyn Pins) -> Result<Observed, ObserveError> {
-    let state = host.state()?;
+pub fn observe(
+    host: &dyn Host,
+    state: HostState,
+    health: &dyn HealthCheck,
+    pins: &dyn Pins,
+) -> Result<Observed, ObserveError> {
     let address = state.config.as_ref().map(|config| host.reach(config));
     let health = match (&state.process, &address) {
         (Some(_), Some(address)) => {

@@ -113,7 +113,7 @@ impl Ui {
         .map_err(Error::Output)
     }
 
-    /// Says that a plan is empty.
+    /// Says that nothing has to be done.
     ///
     /// # Errors
     ///
@@ -137,6 +137,15 @@ impl Ui {
             _ => writeln!(io::stdout(), "{}", ready.command),
         }
         .map_err(Error::Output)
+    }
+
+    /// Prints a text that is what was asked for, whoever reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Output`].
+    pub fn print_text(&self, text: &str) -> Result<(), Error> {
+        writeln!(io::stdout(), "{}", text.trim_end()).map_err(Error::Output)
     }
 
     /// Prints what was asked for: `text` for a person, `value` for a program.

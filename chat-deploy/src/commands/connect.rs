@@ -3,24 +3,28 @@
 use std::path::Path;
 
 use chat_core::known_servers::ServerAddress;
+use chat_core::noise::Fingerprint;
 
 use super::Context;
 use super::session::Session;
+use crate::config::ServerConfig;
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::host::Host as _;
 use crate::release::build::find_checkout;
 use crate::ui::Ready;
 
 const CLIENT: &str = "chat-client";
 
-/// Prints the line, if there is a server to connect to.
-pub(super) fn print(context: &Context<'_>, session: &Session<'_>) -> Result<(), Error> {
-    let Some(address) = session.address()? else {
-        return Ok(());
-    };
+/// Prints the line for a server that runs with this configuration.
+pub(super) fn print(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    config: &ServerConfig,
+    identity: Option<Fingerprint>,
+) -> Result<(), Error> {
+    let address = session.host.reach(config);
     let command = command(&context.environment, context.settings.source.as_deref(), &address);
-    context.ui.ready(&Ready { address: &address, identity: session.host.identity()?, command: &command })
+    context.ui.ready(&Ready { address: &address, identity, command: &command })
 }
 
 /// Returns a line that works as it is where the person stands: the client by its name if it is installed, else by cargo.

@@ -1,16 +1,29 @@
-//! `down`: nothing left, but for a backup.
+//! `down`: nothing left of ours, but for a backup.
 
-use super::session::Session;
+use super::place::{self, Place};
+use super::session::{Session, confirm};
 use super::{Context, Outcome};
 use crate::cli;
 use crate::diff::diff_to_nothing;
 use crate::error::Error;
 
+#[cfg(feature = "ec2")]
+mod machine;
+
+const QUESTION: &str = "Remove all this?";
+
 pub(super) fn run(context: &Context<'_>, args: &cli::Down) -> Result<Outcome, Error> {
-    let session = Session::of_existing(context)?;
-    let _lock = session.lock_existing()?;
-    let plan = diff_to_nothing(&session.observe()?, !args.no_backup);
-    session.confirm(&plan, "Remove all this?", args.yes)?;
-    session.apply(&plan)?;
+    match place::existing(context)? {
+        Place::Reachable(session) => from_host(context, args, &session)?,
+        #[cfg(feature = "ec2")]
+        Place::Machine(place) => machine::down(context, args, &place)?,
+    }
     Ok(Outcome::Done)
+}
+
+fn from_host(context: &Context<'_>, args: &cli::Down, session: &Session<'_>) -> Result<(), Error> {
+    let _lock = session.lock()?;
+    let plan = diff_to_nothing(&session.observe_existing()?, !args.no_backup);
+    confirm(context, &session.heading(), &plan.outline(), QUESTION, args.yes)?;
+    session.apply(&plan)
 }

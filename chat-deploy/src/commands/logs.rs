@@ -2,14 +2,13 @@
 
 use std::io;
 
-use super::session::Session;
-use super::{Context, Outcome};
+use super::{Context, Outcome, place};
 use crate::cli;
 use crate::error::Error;
-use crate::host::{Host as _, HostError, LogSpan};
+use crate::host::{HostError, LogSpan};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Logs) -> Result<Outcome, Error> {
-    let session = Session::of_existing(context)?;
+    let session = place::open_existing(context)?;
     for line in session.host.log_tail(LogSpan::All, args.lines)? {
         print(context, &line)?;
     }

@@ -1,20 +1,51 @@
 //! `plan`: what `up` would do, without doing it.
 
+use super::place::{self, Place};
 use super::session::Session;
-use super::{Context, Outcome, up};
+use super::{Context, Outcome, server};
 use crate::cli;
 use crate::error::Error;
+use crate::outline::Outline;
+use crate::report::{Event, Report as _};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Error> {
-    let session = Session::of_deployment(context)?;
-    let release = up::find_release(context)?;
-    let observed = session.observe()?;
-    let desired = up::desire(context, &session, &observed.host, release);
-    let plan = session.plan(&desired, &observed)?;
-    if plan.is_empty() {
-        context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()))?;
+    let (heading, outline) = match place::deployment(context)? {
+        Place::Reachable(session) => (session.heading(), of_server(context, &session)?),
+        #[cfg(feature = "ec2")]
+        Place::Machine(place) => of_machine(context, &place)?,
+    };
+    if outline.is_empty() {
+        for note in &outline.notes {
+            context.ui.event(&Event::Note(note));
+        }
+        let instance = context.settings.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+        context.ui.no_changes(&format!("{instance} is as it should be: nothing to do"))?;
         return Ok(Outcome::Done);
     }
-    context.ui.print_plan(&session.heading(), &plan.outline())?;
+    context.ui.print_plan(&heading, &outline)?;
     Ok(if args.detailed_exitcode { Outcome::ChangesPending } else { Outcome::Done })
+}
+
+fn of_server(context: &Context<'_>, session: &Session<'_>) -> Result<Outline, Error> {
+    let state = session.host.state()?;
+    let release = server::release_for(context, session, &state)?;
+    let desired = server::desire(context, session, &state, release, None);
+    let observed = session.observe(state)?;
+    Ok(session.plan(&desired, &observed)?.outline())
+}
+
+#[cfg(feature = "ec2")]
+fn of_machine(
+    context: &Context<'_>,
+    place: &super::machine::MachinePlace<'_>,
+) -> Result<(String, Outline), Error> {
+    let (look, plan) = place.plan_to_show()?;
+    let Some(machine) = super::up::reachable(&look, &plan) else {
+        let source = server::Source::find(context)?;
+        let expected = server::preview(&source, look.spec.chat_port, None);
+        return Ok((place.heading(None), plan.outline().and(expected)));
+    };
+    let session = place.connect_to(&machine, super::remote::Expect::Running)?;
+    let outline = plan.outline().and(of_server(context, &session)?);
+    Ok((place.heading(Some(&machine)), outline))
 }

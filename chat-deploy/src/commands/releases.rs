@@ -2,15 +2,13 @@
 
 use serde_json::json;
 
-use super::session::Session;
-use super::{Context, Outcome};
+use super::{Context, Outcome, place};
 use crate::clock::show_moment;
 use crate::error::Error;
-use crate::host::Host as _;
 use crate::plan::show_bytes;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
-    let session = Session::of_existing(context)?;
+    let session = place::open_existing(context)?;
     let state = session.host.state()?;
     for release in &state.releases {
         let is_current = state.current.as_ref() == Some(&release.id);

@@ -1,7 +1,7 @@
 //! `rollback`: an earlier release, put to work again.
 
-use super::session::Session;
-use super::{Context, Outcome, connect};
+use super::session::confirm;
+use super::{Context, Outcome, connect, place};
 use crate::cli;
 use crate::desired::Desired;
 use crate::error::Error;
@@ -9,9 +9,9 @@ use crate::host::HostState;
 use crate::release::Release;
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome, Error> {
-    let session = Session::of_existing(context)?;
-    let _lock = session.lock_existing()?;
-    let observed = session.observe()?;
+    let session = place::open_existing(context)?;
+    let _lock = session.lock()?;
+    let observed = session.observe_existing()?;
     let release = match &args.release {
         Some(wanted) => named(&observed.host, wanted).map_err(|found| Error::ReleaseNotClear {
             wanted: wanted.clone(),
@@ -30,10 +30,10 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome
     if plan.is_empty() {
         session.note(&format!("{} runs {} already; nothing to do", session.instance(), desired.release.id));
     } else {
-        session.confirm(&plan, "Go back?", args.yes)?;
+        confirm(context, &session.heading(), &plan.outline(), "Go back?", args.yes)?;
         session.apply(&plan)?;
     }
-    connect::print(context, &session)?;
+    connect::print(context, &session, &desired.config, session.host.identity()?)?;
     Ok(Outcome::Done)
 }
 

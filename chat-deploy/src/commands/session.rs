@@ -1,6 +1,8 @@
-//! One instance, opened: its host, the pins, the health check; and the ways all commands go about them.
+//! One instance whose host can be reached: the host, the pins, the health check; and the ways all commands go about them.
+//!
+//! Where an instance is, and how its host is reached, is found out in `place.rs`.
 
-use chat_core::known_servers::ServerAddress;
+use std::time::Duration;
 
 use super::Context;
 use crate::apply::{Engine, apply};
@@ -9,41 +11,33 @@ use crate::desired::Desired;
 use crate::diff::diff;
 use crate::error::Error;
 use crate::health::ChatProbe;
-use crate::host::local::LocalHost;
-use crate::host::{Held, Host as _, HostState};
+use crate::host::{Held, Host, HostState};
 use crate::instance::InstanceName;
 use crate::observe::{Observed, observe};
+use crate::outline::Outline;
 use crate::plan::Plan;
 use crate::report::{Event, Report as _};
 
 /// An instance that a command works on.
 pub(super) struct Session<'a> {
     context: &'a Context<'a>,
-    pub(super) host: LocalHost,
-    pins: chat_client::pins::Pins,
+    pub(super) provider: Provider,
+    pub(super) host: Box<dyn Host + 'a>,
+    pub(super) pins: chat_client::pins::Pins,
     probe: ChatProbe,
 }
 
 impl<'a> Session<'a> {
-    /// Opens the instance to deploy to, which need not be there. Where it goes has to be said: a server must not end up on
-    /// this machine because EC2 was forgotten, nor the other way round.
-    pub(super) fn of_deployment(context: &'a Context<'a>) -> Result<Self, Error> {
-        let provider = context.settings.provider.unwrap_or(Provider::Ec2);
-        Self::open(context, provider)
-    }
-
-    /// Opens an instance that is there. Where it is can be seen.
-    pub(super) fn of_existing(context: &'a Context<'a>) -> Result<Self, Error> {
-        let session = Self::open(context, context.settings.provider.unwrap_or(Provider::Local))?;
-        session.check_exists()?;
-        Ok(session)
-    }
-
-    /// Opens an instance on this machine.
-    pub(super) fn of_local(context: &'a Context<'a>, instance: InstanceName) -> Result<Self, Error> {
+    /// Opens the instance on a host.
+    pub(super) fn over(
+        context: &'a Context<'a>,
+        provider: Provider,
+        host: Box<dyn Host + 'a>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             context,
-            host: LocalHost::new(&context.root, instance, context.program.clone()),
+            provider,
+            host,
             pins: chat_client::pins::Pins::of_user()?,
             probe: ChatProbe::new().map_err(Error::Setup)?,
         })
@@ -58,15 +52,21 @@ impl<'a> Session<'a> {
         Ok(self.host.lock()?)
     }
 
-    /// Takes the lock of an instance that must be there: another command may have removed it by now.
-    pub(super) fn lock_existing(&self) -> Result<Box<dyn Held + '_>, Error> {
-        let lock = self.lock()?;
-        self.check_exists()?;
-        Ok(lock)
+    /// Looks at the server, on the host as it was seen in `state`, and at what is pinned for it.
+    pub(super) fn observe(&self, state: HostState) -> Result<Observed, Error> {
+        Ok(observe(&*self.host, state, &self.probe, &self.pins)?)
     }
 
-    pub(super) fn observe(&self) -> Result<Observed, Error> {
-        Ok(observe(&self.host, &self.probe, &self.pins)?)
+    /// Looks at an instance that must be there: another command may have removed it by now.
+    pub(super) fn observe_existing(&self) -> Result<Observed, Error> {
+        let state = self.host.state()?;
+        if state.is_empty() {
+            return Err(Error::UnknownInstance {
+                instance: self.instance().clone(),
+                place: self.host.place(),
+            });
+        }
+        self.observe(state)
     }
 
     /// Plans how to get there, and makes sure beforehand that nothing stands in the way.
@@ -78,46 +78,30 @@ impl<'a> Session<'a> {
     /// Checks that the server's identity can be read, if it has one, and that the port is free, unless our own server
     /// has it.
     pub(super) fn check_obstacles(&self, port: u16, state: &HostState) -> Result<(), Error> {
-        self.host.identity()?;
-        let listen = self.host.listen(port);
+        if state.identity_problem.is_some() {
+            // Asked again for the error itself, which knows what to do about it.
+            self.host.identity()?;
+        }
         let own = state.config.as_ref().filter(|_| state.process.is_some());
+        let listen = self.host.listen(port);
         match own {
             Some(config) if config.listen == listen => Ok(()),
             _ => Ok(self.host.check_port(listen)?),
         }
     }
 
-    /// Shows a plan and, unless that was granted beforehand, asks whether to go ahead.
-    pub(super) fn confirm(&self, plan: &Plan, question: &str, yes: bool) -> Result<(), Error> {
-        let ui = self.context.ui;
-        let shown = ui.show_plan(&self.heading(), &plan.outline());
-        if yes {
-            // What was granted beforehand is done whether or not anybody looks on.
-            return Ok(());
-        }
-        shown?;
-        if !ui.can_ask() {
-            return Err(Error::NobodyToAsk);
-        }
-        if ui.ask(question, &self.context.interrupt)? { Ok(()) } else { Err(Error::Cancelled) }
-    }
-
-    /// Returns where the server is reached, if it runs.
-    pub(super) fn address(&self) -> Result<Option<ServerAddress>, Error> {
-        let state = self.host.state()?;
-        Ok(state.config.filter(|_| state.process.is_some()).map(|config| self.host.reach(&config)))
-    }
-
     pub(super) fn apply(&self, plan: &Plan) -> Result<(), Error> {
+        let settling_time =
+            if self.host.settles_itself() { Duration::ZERO } else { self.context.settings.settling_time };
         let engine = Engine {
-            host: &self.host,
+            host: &*self.host,
             health: &self.probe,
             pins: &self.pins,
             clock: &self.context.clock,
             interrupt: &self.context.interrupt,
             report: self.context.ui,
             start_timeout: self.context.settings.start_timeout,
-            settling_time: self.context.settings.settling_time,
+            settling_time,
         };
         Ok(apply(&engine, plan)?)
     }
@@ -129,17 +113,25 @@ impl<'a> Session<'a> {
     pub(super) fn note(&self, text: &str) {
         self.context.ui.event(&Event::Note(text));
     }
+}
 
-    fn open(context: &'a Context<'a>, provider: Provider) -> Result<Self, Error> {
-        if provider != Provider::Local {
-            let aws_credentials = context.environment.aws_credentials.clone();
-            return Err(Error::NoProvider { provider, aws_credentials });
-        }
-        let instance = context.settings.instance.clone().ok_or(Error::NoInstance)?;
-        Self::of_local(context, instance)
+/// Shows what would change and, unless that was granted beforehand, asks whether to go ahead.
+pub(super) fn confirm(
+    context: &Context<'_>,
+    heading: &str,
+    outline: &Outline,
+    question: &str,
+    yes: bool,
+) -> Result<(), Error> {
+    let ui = context.ui;
+    let shown = ui.show_plan(heading, outline);
+    if yes {
+        // What was granted beforehand is done whether or not anybody looks on.
+        return Ok(());
     }
-
-    fn check_exists(&self) -> Result<(), Error> {
-        if self.host.exists() { Ok(()) } else { Err(Error::UnknownInstance(self.instance().clone())) }
+    shown?;
+    if !ui.can_ask() {
+        return Err(Error::NobodyToAsk);
     }
+    if ui.ask(question, &context.interrupt)? { Ok(()) } else { Err(Error::Cancelled) }
 }

@@ -1,19 +1,40 @@
-//! `stop`: the server ended, everything else kept.
+//! `stop`: the server ended, everything else kept. A machine of its own on EC2 is stopped with it, since it costs while it
+//! runs.
 
+#[cfg(feature = "ec2")]
+use super::machine::is_ours;
+use super::place::{self, Place};
 use super::session::Session;
 use super::{Context, Outcome};
 use crate::error::Error;
-use crate::host::{Host as _, Server};
+use crate::host::Server;
 use crate::plan::{Plan, Step};
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
-    let session = Session::of_existing(context)?;
-    let _lock = session.lock_existing()?;
-    match session.host.server()? {
-        Server::Running(process) => session.apply(&Plan { steps: vec![Step::Stop { pid: process.pid }] })?,
-        Server::Stopped { .. } => {
-            session.note(&format!("{} does not run; nothing to do", session.instance()))
+    match place::existing(context)? {
+        Place::Reachable(session) => stop_server(&session)?,
+        #[cfg(feature = "ec2")]
+        Place::Machine(machine) => {
+            let _run = machine.lock()?;
+            let observed = machine.observe()?;
+            if is_ours(&observed) {
+                machine.stop(&observed)?;
+            } else {
+                // It was there before us, and may do more than ours.
+                stop_server(&machine.connect()?)?;
+            }
         }
     }
     Ok(Outcome::Done)
+}
+
+fn stop_server(session: &Session<'_>) -> Result<(), Error> {
+    let _lock = session.lock()?;
+    match session.host.server()? {
+        Server::Running(process) => session.apply(&Plan { steps: vec![Step::Stop { pid: process.pid }] })?,
+        Server::Stopped { .. } => {
+            session.note(&format!("{} does not run; nothing to do", session.instance()));
+        }
+    }
+    Ok(())
 }

@@ -21,18 +21,18 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 
 use chat_client::link::error_chain;
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::{Fingerprint, Identity};
 use zeroize::Zeroizing;
 
-use super::{Facts, Foundation, Held, Host, HostError, HostState, LogSpan, Proof, Server};
+use super::{Facts, Foundation, Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus};
 use crate::config::ServerConfig;
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
-use crate::release::{Release, ReleaseId};
+use crate::release::{Release, ReleaseId, ask};
 
 pub use layout::{Layout, StateRoot};
 
@@ -159,6 +159,18 @@ impl Host for LocalHost {
         let server = self.server()?;
         let digest = process::digest(self, &server)?;
         Ok(Proof { server, identity: self.identity()?, digest, setback: None })
+    }
+
+    fn log_place(&self) -> String {
+        self.layout.log().display().to_string()
+    }
+
+    fn server_status(&self) -> Option<ServerStatus> {
+        let program = self.layout.program(&self.current().ok()??);
+        let mut command = Command::new(program);
+        command.args(["status", "--json", "--data"]).arg(self.layout.data());
+        let answer = ask::ask(&mut command, &Interrupt::default()).ok()?;
+        serde_json::from_str(&answer.out).ok()
     }
 
     fn check_port(&self, listen: SocketAddr) -> Result<(), HostError> {

@@ -79,8 +79,10 @@ mod tests {
     use super::*;
     use crate::apply::{ApplyError, RolledBack, Unhealthy};
     use crate::cli::Provider;
+    use crate::cloud::{CloudError, ConnectError, InstanceId, InstanceState};
     use crate::health::Unwell;
     use crate::host::HostError;
+    use crate::machine::MachineError;
     use crate::release::elf::Processor;
     use crate::release::target::Glibc;
     use crate::release::{BuildError, Release, ReleaseId, digest};
@@ -103,6 +105,12 @@ mod tests {
         Sick::Silent { within: Duration::from_secs(20), source }
     }
 
+    fn denied_call() -> CloudError {
+        let message =
+            "You are not authorized to perform this operation. Encoded authorization failure message: x";
+        CloudError::answered("RunInstances", None, "UnauthorizedOperation", message)
+    }
+
     fn denied() -> HostError {
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
         HostError::File { doing: "create", path: "/home/a/.local/state/chat-deploy".into(), source }
@@ -123,10 +131,16 @@ mod tests {
         vec![
             SettingsError::Mistakes { path: "chat-deploy.toml".into(), mistakes }.into(),
             Error::NoInstance,
-            Error::UnknownInstance(instance()),
-            Error::NoProvider { provider: Provider::Ec2, aws_credentials: None },
-            Error::NoProvider { provider: Provider::Ec2, aws_credentials: Some("AWS_PROFILE".to_owned()) },
-            Error::NoProvider { provider: Provider::Ssh, aws_credentials: None },
+            Error::UnknownInstance { instance: instance(), place: "this machine".to_owned() },
+            Error::NoProvider { provider: Provider::Ec2 },
+            Error::Connect(ConnectError::NoRegion { looked_at: "AWS_REGION".to_owned() }),
+            denied_call().into(),
+            MachineError::NotAdopted { instance: instance(), id: InstanceId::new("i-1") }.into(),
+            Error::MachineNotRunning {
+                instance: instance(),
+                id: InstanceId::new("i-1"),
+                state: InstanceState::Stopped,
+            },
             Error::NobodyToAsk,
             Error::Cancelled,
             BuildError::NoCheckout { from: "/home/a".into() }.into(),

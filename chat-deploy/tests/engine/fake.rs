@@ -188,6 +188,10 @@ impl Host for World {
         "a fake machine".to_owned()
     }
 
+    fn log_place(&self) -> String {
+        "nowhere".to_owned()
+    }
+
     fn data_dir(&self) -> PathBuf {
         "/data".into()
     }

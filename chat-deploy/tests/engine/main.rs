@@ -57,11 +57,11 @@ fn engine(world: &World) -> Engine<'_> {
 }
 
 fn plan_up(world: &World, desired: &Desired) -> Plan {
-    diff(desired, &world.reach(&desired.config), &observe(world, world, world).unwrap())
+    diff(desired, &world.reach(&desired.config), &observe(world, world.state().unwrap(), world, world).unwrap())
 }
 
 fn plan_down(world: &World) -> Plan {
-    diff_to_nothing(&observe(world, world, world).unwrap(), true)
+    diff_to_nothing(&observe(world, world.state().unwrap(), world, world).unwrap(), true)
 }
 
 /// Carries a plan out, or as much of it as happens before the deployer is killed.

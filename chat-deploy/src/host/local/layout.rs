@@ -12,6 +12,9 @@
 //!     activation.json                     while a release is put to work: what was before
 //!     lock, server.lock
 //!   backups/myserver-20260211-103320.tar  what `down` kept
+//!   keys/id_ed25519                       what logs in to machines on EC2
+//!   known_hosts                           the host keys of machines
+//!   locks/ec2.us-east-1.myserver          held while a run works on a remote instance
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -55,6 +58,30 @@ impl StateRoot {
     #[must_use]
     pub fn instance(&self, name: &InstanceName) -> Layout {
         Layout { dir: self.0.join("instances").join(name.as_str()), backups: self.0.join("backups") }
+    }
+
+    /// Returns where the locks of runs are that work on remote instances.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.0.join("locks")
+    }
+
+    /// Returns where the keys are that we log in to machines with.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// Returns the file of the host keys that are pinned.
+    #[must_use]
+    pub fn known_hosts(&self) -> PathBuf {
+        self.0.join("known_hosts")
+    }
+
+    /// Returns where backups are kept.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.0.join("backups")
     }
 
     /// Lists the instances, by name.

@@ -21,7 +21,7 @@ use chat_core::noise::Fingerprint;
 
 use super::remote::{Call, Remote, RemoteError};
 use crate::config::ServerConfig;
-use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, backup};
+use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus, backup};
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
 use crate::release::{Release, ReleaseId};
@@ -222,6 +222,15 @@ impl Host for SshHost<'_> {
     fn prepare(&self) -> Result<(), HostError> {
         let foundation = script::foundation()?;
         self.call("prepare", &[self.instance.as_str()], &mut foundation.as_slice(), CALL_WITHIN).map(drop)
+    }
+
+    fn log_place(&self) -> String {
+        "the host's journal: `chat-deploy logs`".to_owned()
+    }
+
+    fn server_status(&self) -> Option<ServerStatus> {
+        let said = self.simple("status", &[], CALL_WITHIN).ok()?;
+        serde_json::from_str(&said.out).ok()
     }
 
     fn check_port(&self, listen: SocketAddr) -> Result<(), HostError> {

@@ -17,6 +17,7 @@ pub(super) fn plan(spec: &Spec, observed: &Observed) -> Result<Plan, MachineErro
     launch.group = observed.group.as_ref().map(|group| group.id.clone());
 
     let mut plan = Plan::default();
+    warn_of_no_way_out(catalog, &places, &mut plan);
     if observed.key_pairs.iter().all(|key| key.name != launch.key_name) {
         let (name, public_key) = (launch.key_name.clone(), spec.public_key.clone());
         plan.steps.push(Step::ImportKey { name, public_key });
@@ -44,27 +45,32 @@ fn places<'a>(spec: &Spec, catalog: &'a Catalog) -> Result<Vec<&'a Subnet>, Mach
             None => MachineError::NoDefaultVpc { region },
         });
     };
-    let lack = |subnet: &Subnet| {
-        if spec.subnet.is_none() && !subnet.is_default {
-            Some("is not the default one of its zone")
-        } else if !catalog.routes.reaches(&subnet.id) {
-            Some("has no route to an internet gateway")
-        } else {
-            None
-        }
-    };
     let mut subnets: Vec<_> = catalog.subnets.iter().collect();
     subnets.sort_by(|a, b| (&a.zone, &a.id).cmp(&(&b.zone, &b.id)));
-    let places: Vec<_> = subnets.iter().copied().filter(|subnet| lack(subnet).is_none()).collect();
-    if !places.is_empty() {
-        return Ok(places);
+    let will_do = |subnet: &&Subnet| spec.subnet.is_some() || subnet.is_default;
+    let (places, others): (Vec<_>, Vec<_>) = subnets.into_iter().partition(will_do);
+    if places.is_empty() {
+        let lacks: Vec<_> = others
+            .iter()
+            .map(|subnet| format!("{} ({}) is not the default one of its zone", subnet.id, subnet.zone))
+            .collect();
+        let why = if lacks.is_empty() { format!("{vpc} has none") } else { lacks.join("; ") };
+        return Err(MachineError::NoSubnet { region, why });
     }
-    let lacks = subnets
-        .iter()
-        .filter_map(|subnet| lack(subnet).map(|lack| format!("{} ({}) {lack}", subnet.id, subnet.zone)));
-    let lacks = lacks.collect::<Vec<_>>().join("; ");
-    let why = if lacks.is_empty() { format!("{vpc} has none") } else { lacks };
-    Err(MachineError::NoSubnet { region, why })
+    let leads_out = |subnet: &&Subnet| catalog.routes.reaches(&subnet.id);
+    Ok(if places.iter().any(leads_out) { places.into_iter().filter(leads_out).collect() } else { places })
+}
+
+/// Warns if no place is known to lead to the internet. It may all the same, through something else than a gateway of its
+/// own, so it is for the person to say.
+fn warn_of_no_way_out(catalog: &Catalog, places: &[&Subnet], plan: &mut Plan) {
+    if !places.iter().any(|subnet| catalog.routes.reaches(&subnet.id)) {
+        let ids: Vec<_> = places.iter().map(|subnet| subnet.id.as_str()).collect();
+        let them = ids.join(", ");
+        plan.warnings.push(format!(
+            "no route to an internet gateway is known for {them}: the machine may be out of reach"
+        ));
+    }
 }
 
 /// Puts types and places in order: the types as the person prefers them, each in every place that offers it. The first

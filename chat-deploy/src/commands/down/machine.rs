@@ -1,0 +1,99 @@
+//! `down` on EC2: what the server has is saved while its machine is still there, then the machine goes, and its group and
+//! key after it. An adopted machine stays, without what we put there.
+
+use std::net::Ipv4Addr;
+
+use super::QUESTION;
+use crate::apply::ApplyError;
+use crate::cli;
+use crate::cloud::InstanceState;
+use crate::commands::Context;
+use crate::commands::machine::{MachinePlace, is_ours};
+use crate::commands::remote::Expect;
+use crate::commands::session::{Session, confirm};
+use crate::diff::diff_to_nothing;
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::machine::diff as machine_diff;
+use crate::machine::observe::Observed;
+use crate::plan::{Plan, Step};
+
+pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace<'_>) -> Result<(), Error> {
+    let _run = place.lock()?;
+    let observed = place.observe()?;
+    let machine = observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
+    let machine_plan = machine_diff::diff_to_nothing(&observed);
+    let session = match &machine {
+        Some(machine) => connect(place, &observed, machine, args.no_backup)?,
+        None => None,
+    };
+    let Some(session) = session else {
+        confirm(context, &place.heading(machine.as_ref()), &machine_plan.outline(), QUESTION, args.yes)?;
+        place.apply(&machine_plan)?;
+        return forget_address(machine.and_then(|machine| machine.address));
+    };
+    let _lock = session.lock()?;
+    let plan = host_plan(&session, &observed, !args.no_backup)?;
+    let outline = plan.outline().and(machine_plan.outline());
+    confirm(context, &place.heading(machine.as_ref()), &outline, QUESTION, args.yes)?;
+    session.apply(&plan)?;
+    place.apply(&machine_plan).map(drop)
+}
+
+/// Connects to the host, if there is anything to do there.
+fn connect<'a>(
+    place: &MachinePlace<'a>,
+    observed: &Observed,
+    machine: &Machine,
+    no_backup: bool,
+) -> Result<Option<Session<'a>>, Error> {
+    if no_backup && is_ours(observed) {
+        return Ok(None);
+    }
+    if machine.state != InstanceState::Running || machine.address.is_none() {
+        return Err(Error::NoBackup {
+            instance: place.instance.clone(),
+            why: format!("{} is {}", machine.id, machine.state),
+            source: None,
+        });
+    }
+    match place.connect_to(machine, Expect::Running) {
+        Ok(session) => Ok(Some(session)),
+        Err(source) if is_ours(observed) => Err(Error::NoBackup {
+            instance: place.instance.clone(),
+            why: format!("the host on {} cannot be reached", machine.id),
+            source: Some(Box::new(source)),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Plans what to do on the host before its machine goes, or to leave it.
+fn host_plan(session: &Session<'_>, observed: &Observed, backup: bool) -> Result<Plan, Error> {
+    let state = session.host.state()?;
+    let mut plan = diff_to_nothing(&session.observe(state)?, backup);
+    if is_ours(observed) {
+        // The files go with the machine.
+        plan.steps.retain(|step| !matches!(step, Step::RemoveInstance { .. }));
+    }
+    Ok(plan)
+}
+
+/// Forgets what was pinned for an address that somebody else may have tomorrow.
+fn forget_address(address: Option<Ipv4Addr>) -> Result<(), Error> {
+    let Some(address) = address.map(|address| address.to_string()) else {
+        return Ok(());
+    };
+    let pins = chat_client::pins::Pins::of_user()?;
+    let known = pins.read()?;
+    let stale: Vec<_> =
+        known.pins().map(|(pinned, _)| pinned).filter(|pinned| pinned.host() == address).cloned().collect();
+    for pinned in stale {
+        pins.forget(&pinned).map_err(|source| ApplyError::Pins {
+            step: "unpin",
+            what: pinned.to_string(),
+            source,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! An instance on EC2: its machine, and the way to the host on it.
+
+mod host_key;
+
+use std::thread;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use self::host_key::Notes;
+use super::Context;
+use super::remote::{self, Expect};
+use super::session::Session;
+use crate::cli::Provider;
+use crate::cloud::{self, Cloud, Ec2Settings, InstanceState};
+use crate::error::Error;
+use crate::host::ssh::known_hosts::PinnedHosts;
+use crate::host::ssh::{self, keys, rotation};
+use crate::instance::InstanceName;
+use crate::machine::apply::{self, Engine};
+use crate::machine::diff::diff;
+use crate::machine::observe::{Observed, catalog, observe};
+use crate::machine::plan::{Plan, Step};
+use crate::machine::spec::{SSH_PORT, Spec};
+use crate::machine::tags;
+use crate::machine::{Machine, MachineError, Ownership};
+use crate::report::{Event, Report as _};
+use crate::run_lock::RunLock;
+use crate::settings::{DEFAULT_PORT, SshFrom};
+
+/// How long a machine may take until it runs, is stopped, or is gone. EC2 takes 20 to 90 s for most of that.
+const STATE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long what was just made may stay invisible; AWS speaks of up to five minutes.
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An instance on EC2.
+pub(super) struct MachinePlace<'a> {
+    context: &'a Context<'a>,
+    pub(super) instance: InstanceName,
+    pub(super) cloud: Box<dyn Cloud + Send>,
+    host_keys: PinnedHosts,
+}
+
+/// What should be, and what there is.
+pub(super) struct Look {
+    pub(super) spec: Spec,
+    pub(super) observed: Observed,
+}
+
+impl<'a> MachinePlace<'a> {
+    pub(super) fn open(context: &'a Context<'a>, instance: InstanceName) -> Result<Self, Error> {
+        Ok(Self { context, instance, cloud: connect(context)?, host_keys: remote::pins(context) })
+    }
+
+    /// Keeps other runs on this machine away, from before there is a host that could.
+    pub(super) fn lock(&self) -> Result<RunLock, Error> {
+        let name = format!("ec2.{}.{}", self.cloud.region(), self.instance);
+        let path = self.context.root.locks().join(name);
+        Ok(RunLock::take(&path, &self.instance, &self.context.interrupt)?)
+    }
+
+    /// Looks at what there is of an instance that should be there.
+    pub(super) fn observe(&self) -> Result<Observed, Error> {
+        let observed = observe(&*self.cloud, &self.instance, None)?;
+        if observed.is_empty() { Err(self.unknown()) } else { Ok(observed) }
+    }
+
+    /// Looks at what there is, and plans how to get the machine that should be.
+    pub(super) fn plan(&self, yes: bool) -> Result<(Look, Plan), Error> {
+        let mut look = self.look()?;
+        match diff(&look.spec, &look.observed) {
+            Ok(plan) => Ok((look, plan)),
+            Err(error @ MachineError::NotAdopted { .. }) => {
+                // --yes is a yes to the plan, not to taking over what somebody else made.
+                if yes || !self.context.ui.can_ask() {
+                    return Err(error.into());
+                }
+                let question = format!("{error}. Use that machine from now on?");
+                if !self.context.ui.ask(&question, &self.context.interrupt)? {
+                    return Err(Error::Cancelled);
+                }
+                look.spec.adopt = true;
+                let plan = diff(&look.spec, &look.observed)?;
+                Ok((look, plan))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Plans as [`Self::plan`] does, but takes an adoption for granted, for a plan that is only shown.
+    pub(super) fn plan_to_show(&self) -> Result<(Look, Plan), Error> {
+        let mut look = self.look()?;
+        look.spec.adopt = true;
+        let plan = diff(&look.spec, &look.observed)?;
+        Ok((look, plan))
+    }
+
+    /// Looks at what there is, and at what there would be for a new machine even if there is one.
+    pub(super) fn look_for_new(&self) -> Result<Look, Error> {
+        let mut look = self.look()?;
+        if look.observed.catalog.is_none() {
+            look.observed.catalog = Some(catalog(&*self.cloud, &look.spec)?);
+        }
+        Ok(look)
+    }
+
+    fn look(&self) -> Result<Look, Error> {
+        let mut spec = self.spec()?;
+        let (observed, ssh_from) = thread::scope(|scope| {
+            let wanted = &self.context.settings.ec2.ssh_from;
+            let ssh_from = scope.spawn(|| ssh_ranges(wanted));
+            let observed = observe(&*self.cloud, &self.instance, Some(&spec));
+            (observed, ssh_from.join())
+        });
+        // A thread that panicked has said why on standard error.
+        spec.ssh_from = ssh_from.unwrap_or(Err(Error::Interrupted))?;
+        let observed = observed?;
+        if let Some(port) =
+            self.context.settings.port.is_none().then(|| chat_port(&spec, &observed)).flatten()
+        {
+            spec.chat_port = port;
+        }
+        Ok(Look { spec, observed })
+    }
+
+    /// Says which machine should be, with the ranges for SSH still open.
+    fn spec(&self) -> Result<Spec, Error> {
+        let (settings, ec2) = (&self.context.settings, &self.context.settings.ec2);
+        Ok(Spec {
+            instance: self.instance.clone(),
+            types: ec2.types.clone(),
+            image: ec2.image.clone(),
+            subnet: ec2.subnet.clone(),
+            disk_gib: ec2.disk_gib,
+            chat_port: settings.port.unwrap_or(DEFAULT_PORT),
+            chat_from: ec2.chat_from.clone(),
+            ssh_from: Vec::new(),
+            ports: ec2.ports.clone(),
+            public_key: self.public_key()?,
+            adopt: ec2.adopt,
+        })
+    }
+
+    pub(super) fn public_key(&self) -> Result<String, Error> {
+        Ok(match &self.context.settings.ssh.key {
+            Some(path) => keys::public_line(path)?,
+            None => keys::own_key(&self.context.root.keys())?.public_line,
+        })
+    }
+
+    /// Carries a plan out; returns the machine that is there then.
+    pub(super) fn apply(&self, plan: &Plan) -> Result<Option<Machine>, Error> {
+        let engine = Engine {
+            cloud: &*self.cloud,
+            instance: &self.instance,
+            host_keys: &self.host_keys,
+            clock: &self.context.clock,
+            interrupt: &self.context.interrupt,
+            report: self.context.ui,
+            state_timeout: STATE_TIMEOUT,
+            visible_timeout: VISIBLE_TIMEOUT,
+        };
+        Ok(apply::apply(&engine, plan)?)
+    }
+
+    /// Connects to the host of an instance that should be there.
+    pub(super) fn connect(&self) -> Result<Session<'a>, Error> {
+        self.connect_to(&self.running()?, Expect::Running)
+    }
+
+    /// Connects to the host on a machine that runs.
+    pub(super) fn connect_to(&self, machine: &Machine, expect: Expect) -> Result<Session<'a>, Error> {
+        let address = machine.address.ok_or_else(|| self.not_running(machine))?;
+        let connection = self.dial_to(machine, expect)?;
+        let place = format!("EC2 in {} ({})", self.cloud.region(), machine.id);
+        remote::host_over(
+            self.context,
+            Provider::Ec2,
+            self.instance.clone(),
+            connection,
+            &address.to_string(),
+            place,
+        )
+    }
+
+    /// Connects to a machine that should run, for a session of the person's.
+    pub(super) fn dial(&self) -> Result<ssh::session::Session, Error> {
+        self.dial_to(&self.running()?, Expect::Running)
+    }
+
+    /// Connects to a machine. The host key that was in its user-data is exchanged on the way.
+    fn dial_to(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
+        let address = machine.address.ok_or_else(|| self.not_running(machine))?;
+        let target = remote::machine_target(self.context, machine, address)?;
+        let connection = remote::dial(self.context, target, expect)?;
+        if let Some(bootstrap) = &machine.bootstrap_key {
+            let mut notes = Notes { cloud: &*self.cloud, machine, pins: &self.host_keys };
+            rotation::exchange(&connection, bootstrap, rotation::KEY_FILE, &mut notes)?;
+        }
+        Ok(connection)
+    }
+
+    /// Returns the machine, which has to run.
+    fn running(&self) -> Result<Machine, Error> {
+        let observed = self.observe()?;
+        let (_, instance) = observed.machine.as_ref().ok_or_else(|| self.unknown())?;
+        let machine = Machine::of(instance).ok_or_else(|| self.unknown())?;
+        match (machine.state, machine.address) {
+            (InstanceState::Running, Some(_)) => Ok(machine),
+            _ => Err(self.not_running(&machine)),
+        }
+    }
+
+    fn not_running(&self, machine: &Machine) -> Error {
+        let (instance, id) = (self.instance.clone(), machine.id.clone());
+        Error::MachineNotRunning { instance, id, state: machine.state }
+    }
+
+    /// Starts the machine if it does not run, and connects to it.
+    pub(super) fn started(&self) -> Result<Session<'a>, Error> {
+        let _run = self.lock()?;
+        let observed = self.observe()?;
+        let (_, instance) = observed.machine.as_ref().ok_or_else(|| self.unknown())?;
+        let machine = instance.id.clone();
+        let step = match instance.state {
+            InstanceState::Running => None,
+            InstanceState::Pending => Some(Step::AwaitRunning { machine }),
+            _ => Some(Step::Start { machine }),
+        };
+        let found = Machine::of(instance);
+        let (machine, expect) = match step {
+            Some(step) => (self.apply(&Plan { steps: vec![step], ..Plan::default() })?, Expect::Booting),
+            None => (found, Expect::Running),
+        };
+        self.connect_to(&machine.ok_or_else(|| self.unknown())?, expect)
+    }
+
+    /// Stops the machine.
+    pub(super) fn stop(&self, observed: &Observed) -> Result<(), Error> {
+        let Some((_, instance)) = &observed.machine else {
+            return Err(self.unknown());
+        };
+        if instance.state == InstanceState::Stopped {
+            let text = format!("{} ({}) is stopped; nothing to do", self.instance, instance.id);
+            self.context.ui.event(&Event::Note(&text));
+            return Ok(());
+        }
+        let step = Step::Stop { machine: instance.id.clone() };
+        self.apply(&Plan { steps: vec![step], ..Plan::default() }).map(drop)
+    }
+
+    pub(super) fn heading(&self, machine: Option<&Machine>) -> String {
+        let region = self.cloud.region();
+        match machine {
+            Some(machine) => format!("{} on EC2 in {region} ({}):", self.instance, machine.id),
+            None => format!("{} on EC2 in {region}:", self.instance),
+        }
+    }
+
+    pub(super) fn unknown(&self) -> Error {
+        let place = format!("EC2 in {}", self.cloud.region());
+        Error::UnknownInstance { instance: self.instance.clone(), place }
+    }
+}
+
+/// Returns who may reach SSH.
+fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
+    match wanted {
+        SshFrom::Ranges(ranges) => Ok(ranges.clone()),
+        SshFrom::Auto => Ok(vec![Ipv4Net::from(cloud::public_address()?)]),
+    }
+}
+
+/// Returns the port the instance has: the one that we opened and that is open for no other reason.
+fn chat_port(spec: &Spec, observed: &Observed) -> Option<u16> {
+    let ours = observed.rules.iter().filter(|rule| rule.tags.contains_key(tags::MANAGED));
+    let ports = ours.filter_map(|rule| rule.rule.from_port);
+    let mut ports: Vec<u16> = ports.filter(|port| *port != SSH_PORT && !spec.ports.contains(port)).collect();
+    ports.dedup();
+    match ports.as_slice() {
+        [port] => Some(*port),
+        _ => None,
+    }
+}
+
+/// Reaches the account and region that the person means.
+pub(super) fn connect(context: &Context<'_>) -> Result<Box<dyn Cloud + Send>, Error> {
+    let ec2 = &context.settings.ec2;
+    Ok(cloud::connect(&Ec2Settings { region: ec2.region.clone(), profile: ec2.profile.clone() })?)
+}
+
+/// Tells whether a machine is ours, rather than adopted.
+pub(super) fn is_ours(observed: &Observed) -> bool {
+    observed.machine.as_ref().is_some_and(|(ownership, _)| *ownership == Ownership::Ours)
+}

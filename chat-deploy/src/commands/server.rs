@@ -1,0 +1,140 @@
+//! What of the server should be deployed: which release, and with which configuration.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::session::Session;
+use crate::cli::Provider;
+use crate::config::ServerConfig;
+use crate::desired::Desired;
+use crate::error::Error;
+use crate::host::HostState;
+use crate::outline::Outline;
+use crate::plan::{Action, Row};
+use crate::release::build::{self, Building, Recipe};
+use crate::release::{self, Release, SERVER, Target};
+use crate::settings::DEFAULT_PORT;
+
+/// Where a release comes from.
+pub(super) enum Source {
+    /// The program that was named.
+    Binary(PathBuf),
+    /// A checkout to build it from.
+    Checkout(PathBuf),
+}
+
+/// A release that may still have to be built.
+pub(super) enum Pending {
+    Ready(Box<Release>),
+    Building(Building),
+}
+
+impl Source {
+    /// Finds it.
+    pub(super) fn find(context: &Context<'_>) -> Result<Self, Error> {
+        let (settings, environment) = (&context.settings, &context.environment);
+        if let Some(binary) = &settings.binary {
+            return Ok(Self::Binary(environment.working_directory.join(binary)));
+        }
+        let checkout = build::find_checkout(
+            settings.source.as_deref(),
+            &environment.working_directory,
+            environment.manifest_dir.as_deref(),
+        )?;
+        Ok(Self::Checkout(checkout))
+    }
+
+    /// Begins to build it, or looks at the program.
+    pub(super) fn start(&self, context: &Context<'_>, target: Target) -> Result<Pending, Error> {
+        Ok(match self {
+            Self::Binary(path) => {
+                Pending::Ready(Box::new(release::inspect(path, None, target, &context.interrupt)?))
+            }
+            Self::Checkout(path) => Pending::Building(build::spawn(path.clone(), target)),
+        })
+    }
+}
+
+impl Pending {
+    /// Waits for it.
+    pub(super) fn finish(self, context: &Context<'_>) -> Result<Release, Error> {
+        match self {
+            Self::Ready(release) => Ok(*release),
+            Self::Building(building) => Ok(building.finish(context.ui, &context.interrupt)?),
+        }
+    }
+}
+
+/// Builds the server for a host that was looked at, or looks at the program that was named.
+pub(super) fn release_for(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    state: &HostState,
+) -> Result<Release, Error> {
+    let target = match (session.provider, &state.facts.architecture) {
+        (Provider::Local, _) => Target::Here,
+        (_, Some(architecture)) => Target::linux(architecture, state.facts.libc.as_deref())?,
+        (_, None) => return Err(Error::NoArchitecture { place: session.host.place() }),
+    };
+    Source::find(context)?.start(context, target)?.finish(context)
+}
+
+/// Says what should be, with all that is left open taken from what there is.
+pub(super) fn desire(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    state: &HostState,
+    release: Release,
+    restore: Option<&Path>,
+) -> Desired {
+    let listen = session.host.listen(port(context, state));
+    Desired {
+        release,
+        config: ServerConfig::render(listen, &session.host.data_dir(), &context.settings.server),
+        keep_releases: Some(context.settings.keep_releases),
+        deploys: true,
+        restore: restore.map(Path::to_owned),
+    }
+}
+
+/// Returns the port that was asked for; else the one it has; else the original's.
+pub(super) fn port(context: &Context<'_>, state: &HostState) -> u16 {
+    let there = state.config.as_ref().map(|config| config.listen.port());
+    context.settings.port.or(there).unwrap_or(DEFAULT_PORT)
+}
+
+/// Shows what will be on a machine that is yet to be made.
+pub(super) fn preview(source: &Source, port: u16, restore: Option<&Path>) -> Outline {
+    let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let release = match source {
+        Source::Binary(path) => path.display().to_string(),
+        Source::Checkout(path) => format!("{SERVER}, built from {}", path.display()),
+    };
+    let restored =
+        restore.map(|backup| ("data", format!("accounts, identity and keys of {}", backup.display())));
+    let rows = [
+        ("service", "chat-server.service, its socket and the user chat".to_owned()),
+        ("release", release),
+        ("config", format!("listen on {listen}")),
+        ("server", "start it".to_owned()),
+        ("pin", "the identity of this server".to_owned()),
+    ];
+    let row = |(subject, text)| Row::new(Action::Add, subject, text);
+    Outline { rows: restored.into_iter().chain(rows).map(row).collect(), notes: Vec::new() }
+}
+
+/// Looks at whether there is, or can be built, a server for where it would go.
+pub(super) fn check(context: &Context<'_>, target: Target) -> Result<String, Error> {
+    match Source::find(context)? {
+        source @ Source::Binary(_) => {
+            let release = source.start(context, target)?.finish(context)?;
+            Ok(format!("{SERVER} {}", release.id))
+        }
+        Source::Checkout(path) => {
+            let triple = Recipe::find(target, &context.interrupt)?.triple();
+            let for_what = triple.map(|triple| format!(" for {triple}")).unwrap_or_default();
+            Ok(format!("can be built from {}{for_what}", path.display()))
+        }
+    }
+}
