@@ -12,9 +12,11 @@ use super::Context;
 use super::remote::{self, Expect};
 use super::session::Session;
 use crate::cli::Provider;
+use crate::clock::Clock as _;
 use crate::cloud::{self, Cloud, Ec2Settings, InstanceState};
 use crate::error::Error;
 use crate::host::ssh::known_hosts::PinnedHosts;
+use crate::host::ssh::trust::fingerprint;
 use crate::host::ssh::{self, keys, rotation};
 use crate::instance::InstanceName;
 use crate::machine::apply::{self, Engine};
@@ -194,10 +196,36 @@ impl<'a> MachinePlace<'a> {
         let target = remote::machine_target(self.context, machine, address)?;
         let connection = remote::dial(self.context, target, expect)?;
         if let Some(bootstrap) = &machine.bootstrap_key {
-            let mut notes = Notes { cloud: &*self.cloud, machine, pins: &self.host_keys };
-            rotation::exchange(&connection, bootstrap, rotation::KEY_FILE, &mut notes)?;
+            self.exchange_host_key(&connection, machine, bootstrap)?;
         }
         Ok(connection)
+    }
+
+    /// Has the machine exchange the host key that was in its user-data for one that never leaves it.
+    fn exchange_host_key(
+        &self,
+        connection: &ssh::session::Session,
+        machine: &Machine,
+        bootstrap: &str,
+    ) -> Result<(), Error> {
+        const STEP: &str = "host-key";
+        let (start, ui) = (self.context.clock.now(), self.context.ui);
+        let what = machine.id.as_str();
+        ui.event(&Event::Started { step: STEP, what });
+        let mut notes = Notes { cloud: &*self.cloud, machine, pins: &self.host_keys };
+        let exchanged = rotation::exchange(connection, bootstrap, rotation::KEY_FILE, &mut notes);
+        let elapsed = self.context.clock.now().saturating_sub(start);
+        match exchanged {
+            Ok(key) => {
+                let what = format!("{} is the key of {what} from now on", fingerprint(&key));
+                ui.event(&Event::Finished { step: STEP, what: &what, elapsed });
+                Ok(())
+            }
+            Err(error) => {
+                ui.event(&Event::Failed { step: STEP, what, elapsed });
+                Err(error.into())
+            }
+        }
     }
 
     /// Returns the machine, which has to run.

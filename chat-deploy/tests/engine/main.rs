@@ -57,7 +57,11 @@ fn engine(world: &World) -> Engine<'_> {
 }
 
 fn plan_up(world: &World, desired: &Desired) -> Plan {
-    diff(desired, &world.reach(&desired.config), &observe(world, world.state().unwrap(), world, world).unwrap())
+    diff(
+        desired,
+        &world.reach(&desired.config),
+        &observe(world, world.state().unwrap(), world, world).unwrap(),
+    )
 }
 
 fn plan_down(world: &World) -> Plan {
