@@ -160,10 +160,11 @@ struct Run<'a> {
 impl Run<'_> {
     /// Takes a step, and one about the key pair beside it, which is told of afterwards: it took no time of its own.
     fn take_both(&mut self, step: &Step, key_step: &Step) -> Result<(), ApplyError> {
+        self.heed_interrupt(step)?;
         let calls = self.engine.calls();
         thread::scope(|scope| {
             let beside = scope.spawn(move || steps::take_key_step(&calls, key_step));
-            let result = self.take(step);
+            let result = self.tell(step, |run| run.carry_out(step));
             let key_result = beside.join().unwrap_or_else(|cause| resume_unwind(cause));
             result?;
             self.tell(key_step, |_| key_result)
@@ -171,7 +172,15 @@ impl Run<'_> {
     }
 
     fn take(&mut self, step: &Step) -> Result<(), ApplyError> {
+        self.heed_interrupt(step)?;
         self.tell(step, |run| run.carry_out(step))
+    }
+
+    fn heed_interrupt(&self, step: &Step) -> Result<(), ApplyError> {
+        if self.engine.interrupt.is_set() {
+            return Err(ApplyError::Interrupted { before: step.name() });
+        }
+        Ok(())
     }
 
     /// Tells of a step while it is taken.
@@ -180,10 +189,7 @@ impl Run<'_> {
         step: &Step,
         take: impl FnOnce(&mut Self) -> Result<Option<String>, Failure>,
     ) -> Result<(), ApplyError> {
-        let Engine { report, clock, interrupt, .. } = *self.engine;
-        if interrupt.is_set() {
-            return Err(ApplyError::Interrupted { before: step.name() });
-        }
+        let Engine { report, clock, .. } = *self.engine;
         report::tell(report, clock, step.name(), step.what(), || take(self))
             .map_err(|(failure, what)| failure.at(step.name(), what))
     }

@@ -113,9 +113,11 @@ fn attempt(engine: &Engine<'_>, request: &Launch) -> Result<Result<Instance, Unm
 
     let made = match engine.calls().call_when_visible(|| engine.cloud.run_instance(&launch)) {
         Ok(made) => made,
-        Err(Failure::Cloud(error)) if !error.kind.is_transient() => {
-            // No machine has this key.
-            let _ = engine.host_keys.forget(token);
+        Err(Failure::Cloud(error)) => {
+            if error.code.is_some() && !error.kind.is_transient() {
+                // EC2 has said no, so no machine has this key. If it is in trouble, or has not answered, there may be one.
+                let _ = engine.host_keys.forget(token);
+            }
             match error.kind {
                 CloudErrorKind::ParameterMismatch => made_before(engine, token)?,
                 CloudErrorKind::TokenSpent => return Ok(Err(Unmade::Ended(error.into()))),

@@ -13,6 +13,8 @@ use crate::report::Event;
 
 /// How often a call is made before its failure counts, on top of what the cloud's client repeats by itself.
 const ATTEMPTS: u32 = 4;
+/// How long all of that may take before no further attempt is made: a call may have waited long enough for an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait before the second attempt; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait at least, and at most, before looking again at something that changes.
@@ -59,15 +61,17 @@ impl Calls<'_> {
     /// Makes a call, and makes it again if EC2 was in trouble or no answer came. Since it may have been carried out then,
     /// a call that makes something can find it there.
     pub(super) fn call<T>(&self, call: impl Fn() -> Result<T, CloudError>) -> Result<T, CloudError> {
+        let start = self.clock.now();
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match call() {
-                Err(error) if error.kind.is_transient() && !self.interrupt.is_set() => {
-                    self.clock.sleep(pause);
-                    pause *= 2;
-                }
-                answer => return answer,
+            let answer = call();
+            let elapsed = self.clock.now().saturating_sub(start);
+            let is_hopeful = answer.as_ref().is_err_and(|error| error.kind.is_transient());
+            if !is_hopeful || elapsed > PATIENCE || self.interrupt.is_set() {
+                return answer;
             }
+            self.clock.sleep(pause);
+            pause *= 2;
         }
         call()
     }
