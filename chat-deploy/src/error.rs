@@ -86,6 +86,12 @@ pub enum Error {
         /// How, where that is known.
         source: Option<Box<Error>>,
     },
+    /// More of the instance came to light when all that was known was removed.
+    #[error("there is more of {instance} than could be seen at first")]
+    MoreLeft {
+        /// Which instance.
+        instance: InstanceName,
+    },
     /// The host cannot be reached.
     #[cfg(feature = "ssh")]
     #[error(transparent)]
@@ -288,6 +294,9 @@ impl Error {
             Self::Key(error) => return remote::key_hints(error),
             #[cfg(feature = "ssh")]
             Self::HostKey(_) => "run the same command again: it goes on from what is there".to_owned(),
+            Self::MoreLeft { instance } => {
+                format!("EC2 takes a moment to show what was just made: `chat-deploy down --instance {instance}` again")
+            }
             Self::NoHost => "name it with --host user@address".to_owned(),
             Self::NoUser => "name the user with --user".to_owned(),
             Self::NotRemote => "look around here".to_owned(),

@@ -85,6 +85,15 @@ pub(super) fn apply_hints(error: &ApplyError) -> Vec<String> {
         ApplyError::Astray { .. } => {
             "the EC2 console may say more; run the same command again to make another machine"
         }
+        ApplyError::Late { .. } => {
+            return vec![
+                AGAIN.to_owned(),
+                "if that comes to the same, `chat-deploy down` and `up` begin anew".to_owned(),
+            ];
+        }
+        ApplyError::Taken { .. } => {
+            "rename or remove that in the EC2 console, or take another --instance name"
+        }
         ApplyError::NotOurs { .. } => "somebody changed its tags; look at it in the EC2 console",
         _ => AGAIN,
     };

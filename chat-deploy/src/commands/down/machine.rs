@@ -30,14 +30,27 @@ pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace
     let Some(session) = session else {
         confirm(context, &place.heading(machine.as_ref()), &machine_plan.outline(), QUESTION, args.yes)?;
         place.apply(&machine_plan)?;
-        return forget_address(machine.and_then(|machine| machine.address));
+        forget_address(machine.and_then(|machine| machine.address))?;
+        return check_nothing_left(place);
     };
     let _lock = session.lock()?;
     let plan = host_plan(&session, &observed, !args.no_backup)?;
     let outline = plan.outline().and(machine_plan.outline());
     confirm(context, &place.heading(machine.as_ref()), &outline, QUESTION, args.yes)?;
     session.apply(&plan)?;
-    place.apply(&machine_plan).map(drop)
+    place.apply(&machine_plan)?;
+    check_nothing_left(place)
+}
+
+/// What an interrupted `up` has just made may not have been visible when we looked. Nobody said yes to its removal, nor was
+/// anything on it saved, so it is only told of.
+fn check_nothing_left(place: &MachinePlace<'_>) -> Result<(), Error> {
+    match place.observe() {
+        Err(Error::UnknownInstance { .. }) => Ok(()),
+        Err(error) => Err(error),
+        Ok(observed) if machine_diff::diff_to_nothing(&observed).is_empty() => Ok(()),
+        Ok(_) => Err(Error::MoreLeft { instance: place.instance.clone() }),
+    }
 }
 
 /// Connects to the host, if there is anything to do there.
