@@ -340,13 +340,15 @@ pub trait Host {
     /// The host's.
     fn log_tail(&self, span: LogSpan, lines: usize) -> Result<Vec<String>, HostError>;
 
-    /// Passes on what is appended to the log from now on, whole lines at a time, until interrupted or `sink` fails.
+    /// Passes on the last `lines` lines of the log and then what is appended, whole lines at a time, until interrupted or
+    /// `sink` fails. Nothing is left out in between.
     ///
     /// # Errors
     ///
     /// The host's, and the sink's.
     fn follow_log(
         &self,
+        lines: usize,
         interrupt: &Interrupt,
         sink: &mut dyn FnMut(&str) -> io::Result<()>,
     ) -> Result<(), HostError>;

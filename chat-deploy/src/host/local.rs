@@ -224,10 +224,11 @@ impl Host for LocalHost {
 
     fn follow_log(
         &self,
+        lines: usize,
         interrupt: &Interrupt,
         sink: &mut dyn FnMut(&str) -> io::Result<()>,
     ) -> Result<(), HostError> {
-        log::follow(&self.layout, interrupt, sink)
+        log::follow(&self.layout, lines, interrupt, sink)
     }
 
     fn backup(&self) -> Result<PathBuf, HostError> {

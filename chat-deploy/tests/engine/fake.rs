@@ -357,7 +357,12 @@ impl Host for World {
         Ok(vec!["the last words".to_owned()])
     }
 
-    fn follow_log(&self, _: &Interrupt, _: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), HostError> {
+    fn follow_log(
+        &self,
+        _: usize,
+        _: &Interrupt,
+        _: &mut dyn FnMut(&str) -> io::Result<()>,
+    ) -> Result<(), HostError> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::thread;
@@ -31,10 +31,15 @@ pub(super) fn open_for_server(layout: &Layout) -> Result<File, HostError> {
 
 /// Reads the last lines behind byte `from`. Of a log so long that they must be near its end, only the end is read.
 pub(super) fn tail(layout: &Layout, from: u64, lines: usize) -> Result<Vec<String>, HostError> {
+    tail_until(layout, from, u64::MAX, lines)
+}
+
+/// The same, of what comes before byte `until`.
+fn tail_until(layout: &Layout, from: u64, until: u64, lines: usize) -> Result<Vec<String>, HostError> {
     let path = layout.log();
     let read = || -> io::Result<Vec<String>> {
         let mut file = File::open(&path)?;
-        let end = file.metadata()?.len();
+        let end = file.metadata()?.len().min(until);
         let near = end.saturating_sub(READ_BYTES.saturating_add(LINE_BYTES.saturating_mul(lines as u64)));
         // A log that was put aside meanwhile is shorter than the run that began in it.
         let from = if from > end { 0 } else { from };
@@ -42,7 +47,8 @@ pub(super) fn tail(layout: &Layout, from: u64, lines: usize) -> Result<Vec<Strin
         let start = if near > from { near - 1 } else { from };
         file.seek(SeekFrom::Start(start))?;
         let mut last = VecDeque::new();
-        for line in BufReader::new(file).split(b'\n').skip(usize::from(near > from)) {
+        let text = BufReader::new(file.take(end.saturating_sub(start)));
+        for line in text.split(b'\n').skip(usize::from(near > from)) {
             last.push_back(printable(&line?));
             if last.len() > lines {
                 last.pop_front();
@@ -56,14 +62,20 @@ pub(super) fn tail(layout: &Layout, from: u64, lines: usize) -> Result<Vec<Strin
     }
 }
 
-/// Passes on what is appended from now on.
+/// Passes on the last lines, and then what is appended.
 pub(super) fn follow(
     layout: &Layout,
+    lines: usize,
     interrupt: &Interrupt,
     sink: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> Result<(), HostError> {
     let path = layout.log();
     let mut file = open_at_end(layout)?;
+    // Up to where the file is read on from, so that nothing falls in between.
+    let until = file.as_mut().map_or(Ok(0), |file| file.stream_position()).map_err(failed("read", &path))?;
+    for line in tail_until(layout, 0, until, lines)? {
+        sink(&line).map_err(failed("pass on", &path))?;
+    }
     let mut line = Vec::new();
     while !interrupt.is_set() {
         if let Some(file) = &mut file {
@@ -213,7 +225,7 @@ mod tests {
             stop.set();
         });
         let mut sink = |line: &str| sender.send(line.to_owned()).map_err(io::Error::other);
-        follow(&layout, &interrupt, &mut sink).unwrap();
+        follow(&layout, 0, &interrupt, &mut sink).unwrap();
         writing.join().unwrap();
     }
 }

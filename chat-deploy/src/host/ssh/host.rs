@@ -347,10 +347,11 @@ impl Host for SshHost<'_> {
 
     fn follow_log(
         &self,
+        lines: usize,
         _: &Interrupt,
         sink: &mut dyn FnMut(&str) -> io::Result<()>,
     ) -> Result<(), HostError> {
-        match self.remote.follow(&script::follow_command(), &mut |line| sink(&printable(line))) {
+        match self.remote.follow(&script::follow_command(lines), &mut |line| sink(&printable(line))) {
             Err(RemoteError::Interrupted) => Ok(()),
             result => Ok(result?),
         }

@@ -58,9 +58,10 @@ pub(super) fn backup_command() -> String {
     as_root(&["sh", "-c", BACKUP])
 }
 
-/// Returns the command that goes on writing what is appended to the server's log.
-pub(super) fn follow_command() -> String {
-    as_root(&["journalctl", "-q", "-u", "chat-server.service", "-n", "0", "-f", "-o", "cat"])
+/// Returns the command that writes the last lines of the server's log and goes on with what is appended.
+pub(super) fn follow_command(lines: usize) -> String {
+    let lines = lines.to_string();
+    as_root(&["journalctl", "-q", "-u", "chat-server.service", "-n", &lines, "-f", "-o", "cat"])
 }
 
 /// Returns the script as one line, without what only people need.
