@@ -56,7 +56,7 @@ fn command(checkout: &Path, recipe: Recipe) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command
-        .args(["build", "--release", "--package", SERVER, "--bin", SERVER])
+        .args(["build", "--package", SERVER, "--bin", SERVER])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(checkout.join("Cargo.toml"))

@@ -48,6 +48,9 @@ struct Toolchain {
     has_musl: bool,
 }
 
+/// The profile for a program that goes to another machine. For this one the usual profile shares what is compiled already.
+const PROFILE: &str = "dist";
+
 impl Recipe {
     /// Chooses the recipe for a target; asks the compiler what it can do where that matters.
     ///
@@ -74,7 +77,7 @@ impl Recipe {
     /// Returns the arguments and variables that cargo needs. What the person has set stays, and ours is added.
     pub(super) fn ingredients(self, around: &Surroundings) -> (Vec<String>, Vec<(String, OsString)>) {
         const STATIC: [&str; 2] = ["-C", "target-feature=+crt-static"];
-        let Some(triple) = self.triple() else { return Default::default() };
+        let Some(triple) = self.triple() else { return (vec!["--release".to_owned()], Vec::new()) };
         let variables = match self {
             Self::Plain => Vec::new(),
             // Static is this target's own way, so no flags. A linker of the person's choice is as good as ours.
@@ -91,7 +94,7 @@ impl Recipe {
             }],
         };
         // Always a target, even if it is this machine's: otherwise cargo uses the flags for what it runs itself as well.
-        (vec!["--target".to_owned(), triple], variables)
+        (["--profile", PROFILE, "--target", &triple].map(str::to_owned).to_vec(), variables)
     }
 
     /// Looks around for a recipe.
@@ -220,8 +223,8 @@ mod tests {
             &[("CARGO_ENCODED_RUSTFLAGS", "-C\x1fx=a b\x1f-C\x1ftarget-feature=+crt-static")],
         );
         let (arguments, _) = glibc.ingredients(&plain);
-        assert_eq!(arguments, ["--target", "x86_64-unknown-linux-gnu"]);
-        assert_eq!(Recipe::Plain.ingredients(&plain).0, Vec::<String>::new());
+        assert_eq!(arguments, ["--profile", "dist", "--target", "x86_64-unknown-linux-gnu"]);
+        assert_eq!(Recipe::Plain.ingredients(&plain).0, ["--release"]);
     }
 
     #[test]
