@@ -176,6 +176,11 @@ class Backend(EC2Backend):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._tokens = {}
+        # Every default network leads to the internet.
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, self.default_vpc.id)
+        for table in self.describe_route_tables(filters={"vpc-id": [self.default_vpc.id]}):
+            self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
 
     def run_instances(self, image_id, count, user_data, security_group_names, **kwargs):
         if len(base64.b64decode(str(user_data or ""))) > USER_DATA_BYTES:

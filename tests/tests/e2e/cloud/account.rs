@@ -194,7 +194,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         let _ = self.cloud.try_ask("faults", &json!({"region": self.region, "rules": []}));
         let Ok(left) = self.cloud.try_ask("machines", &json!({"region": self.region})) else { return };
-        for name in left.as_array().into_iter().flatten() {
+        for name in left.as_array().into_iter().flatten().filter_map(Value::as_str) {
             if thread::panicking() {
                 let look =
                     "journalctl --no-pager --lines 60 --unit 'chat*'; ls -l /opt/chat /opt/chat/releases";
