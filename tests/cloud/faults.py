@@ -80,6 +80,7 @@ class Faults:
             case "blind":
                 return _see_nothing(start_response, action, request)
             case "lost" | "held":
+                # What is held is done already; a client that gives up meanwhile finds it so.
                 self._pass_on(environ, lambda *_: None)
                 if rule["fault"] == "held":
                     self._hold(region, rule)

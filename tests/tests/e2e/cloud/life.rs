@@ -72,7 +72,7 @@ fn down_leaves_nothing_but_a_backup_that_can_be_restored() {
     let backups = account.home.path().join(".local/state/chat-deploy/backups");
     let backups: Vec<_> = fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(backups.len(), 1, "{backups:?}");
-    let _ = account.run(&["down", "--yes"]).ended_with(0);
+    let _ = account.run(&["down", "--yes"]).ended_with(1).complains(&["no instance"]);
 
     let backup = backups[0].to_str().unwrap();
     let _ = account
