@@ -70,7 +70,7 @@ class Cloud:
     def do_make_machine(self, name, public_key):
         """Makes a machine that no cloud knows, and returns its address."""
         address = ec2.next_address()
-        self._bare[name] = Machine(self._root, name, public_key, b"#cloud-config\n{}\n")
+        self._bare[name] = Machine(self._root, name, public_key, b"")
         self._bare[name].boot(address)
         return address
 

@@ -81,6 +81,21 @@ fn keys_of_every_kind_let_us_in() {
 }
 
 #[test]
+fn a_key_may_have_lines_of_any_length() {
+    let server = Sshd::start();
+    let path = add_key(&server, "narrow", &["-t", "ed25519", "-N", ""]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let [first, body @ .., last] = lines.as_slice() else { panic!("{lines:?}") };
+    let body: Vec<char> = body.concat().chars().collect();
+    let body: Vec<String> = body.chunks(64).map(|line| line.iter().collect()).collect();
+    crate::sshd::write_private(&path, &format!("{first}\n{}\n{last}\n", body.join("\n")));
+    std::fs::remove_file(server.path("narrow.pub")).unwrap();
+    assert!(keys::public_line(&path).unwrap().starts_with("ssh-ed25519 "));
+    connect(with_key(&server, &path)).unwrap();
+}
+
+#[test]
 fn a_stranger_is_told_what_was_offered() {
     let server = Sshd::start();
     let stranger = server.write_key("stranger");

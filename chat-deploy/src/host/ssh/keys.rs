@@ -19,6 +19,7 @@ use super::store;
 
 /// More than any key takes.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
+const DAMAGED: &str = "it is damaged";
 
 /// Where a key to log in with comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,8 +206,9 @@ fn inspect(text: &str) -> Result<(bool, Option<PublicKey>), &'static str> {
         });
     };
     match from_label.split_once("-----") {
-        Some(("OPENSSH PRIVATE KEY", _)) => {
-            let key = PrivateKey::from_openssh(text).map_err(|_| "it is damaged")?;
+        Some(("OPENSSH PRIVATE KEY", rest)) => {
+            // `from_openssh` insists on lines as long as ssh-keygen's; others write shorter ones.
+            let key = PrivateKey::from_bytes(&decode(rest)?).map_err(|_| DAMAGED)?;
             Ok((key.is_encrypted(), Some(PublicKey::new(key.public_key().key_data().clone(), ""))))
         }
         Some((label, rest)) if label.ends_with("PRIVATE KEY") => {
@@ -220,13 +222,17 @@ fn inspect(text: &str) -> Result<(bool, Option<PublicKey>), &'static str> {
 
 /// Reads the two public numbers of a PKCS#1 key, which is what EC2 hands out as a `.pem`.
 fn public_of_rsa(body: &str) -> Result<PublicKey, &'static str> {
-    const DAMAGED: &str = "it is damaged";
-    let (base64, _) = body.split_once("-----END").ok_or(DAMAGED)?;
-    let base64: Zeroizing<String> = Zeroizing::new(base64.split_whitespace().collect());
-    let der = Zeroizing::new(BASE64_STANDARD.decode(base64.as_bytes()).map_err(|_| DAMAGED)?);
+    let der = decode(body)?;
     let key = pkcs1::RsaPrivateKey::try_from(der.as_slice()).map_err(|_| DAMAGED)?;
     let number = |bytes| Mpint::from_positive_bytes(bytes).map_err(|_| DAMAGED);
     let public =
         RsaPublicKey { e: number(key.public_exponent.as_bytes())?, n: number(key.modulus.as_bytes())? };
     Ok(PublicKey::new(KeyData::Rsa(public), ""))
+}
+
+/// Decodes what stands between the labels of a PEM.
+fn decode(body: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let (base64, _) = body.split_once("-----END").ok_or(DAMAGED)?;
+    let base64: Zeroizing<String> = Zeroizing::new(base64.split_whitespace().collect());
+    Ok(Zeroizing::new(BASE64_STANDARD.decode(base64.as_bytes()).map_err(|_| DAMAGED)?))
 }

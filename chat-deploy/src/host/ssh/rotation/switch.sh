@@ -10,8 +10,14 @@ is_new() {
 }
 if ! is_new "$key" "$2"; then
     is_new "$fresh" "$2" || { echo "$fresh is another key than the one that was announced" >&2; exit 1; }
-    # An sshd that finds fault with its configuration would not come back.
-    sshd -t -h "$fresh"
+    # An sshd that finds fault with its configuration would not come back. Debian's misses a directory while it is being
+    # restarted, which cloud-init does once on a new machine.
+    tries=10
+    until sshd -t -h "$fresh"; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || exit 1
+        sleep 0.3
+    done
     cp "$fresh" "$key.part"
     ssh-keygen -y -f "$fresh" >"$key.pub.part"
     chmod 644 "$key.pub.part"
@@ -26,8 +32,11 @@ rm -f "$fresh"
 # Debian calls it ssh, everybody else sshd. Reloading keeps the connections; an sshd that is started for each connection
 # reads the key by itself.
 for unit in ssh.service sshd.service; do
-    if systemctl is-active --quiet "$unit"; then
+    case $(systemctl is-active "$unit") in
+    # If it is being restarted at this moment, this waits for its turn.
+    active | reloading | activating | deactivating)
         systemctl reload "$unit"
         break
-    fi
+        ;;
+    esac
 done
