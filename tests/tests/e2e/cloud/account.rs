@@ -132,9 +132,11 @@ impl Account {
         self.cloud.ask("faults", &json!({"region": self.region, "rules": rules}));
     }
 
-    /// Runs a shell command as root in the one machine that there is, and returns what it wrote if it succeeded.
+    /// Runs a shell command as root in the one machine that there is, and returns what it wrote if the machine is on and
+    /// the command succeeded.
     pub(crate) fn try_in_machine(&self, script: &str) -> Result<String, String> {
-        let answer = self.cloud.ask("run", &self.machine(&json!({"command": ["sh", "-c", script]})));
+        let request = self.machine(&json!({"command": ["sh", "-c", script]}));
+        let answer = self.cloud.try_ask("run", &request).map_err(|error| error.to_string())?;
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
         if answer["code"] == 0 { Ok(text("out")) } else { Err(text("err")) }
     }
