@@ -82,10 +82,8 @@ foundation() {
     fi
 }
 
-has_files() {
-    our_user || [ -e "$top" ] || [ -e "$etc" ] || [ -e "$data" ] ||
-        [ -e "$units/$service" ] || [ -e "$units/$socket" ] || [ -e "$units/$guard" ]
-}
+# Our user is made before any file and removed after all of them: without it, whatever bears our names is somebody else's.
+is_ours() { our_user || [ -f "$etc/instance" ]; }
 
 # The server's process, its identity, and a release that the host went back from.
 look() {
@@ -133,8 +131,10 @@ state() {
     echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null || echo unknown)"
     echo "free $(free_bytes)"
     if [ -d /run/systemd/system ]; then echo "systemd yes"; else echo "systemd no"; echo end; return; fi
+    awk '$4 == "0A" { print "listening", $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null || :
     echo "foundation $(foundation)"
-    if has_files; then echo "files yes"; fi
+    if ! is_ours; then echo end; return; fi
+    echo "files yes"
     if has_data; then echo "data yes"; fi
     if [ -f "$etc/instance" ]; then echo "instance $(cat "$etc/instance")"; fi
     for record in "$releases"/*/release.json; do
@@ -149,7 +149,6 @@ state() {
         echo "unconfirmed $(cat "$journal/former" 2>/dev/null || echo none)"
     fi
     if systemctl is-active --quiet "$socket"; then echo "socket yes"; fi
-    awk '$4 == "0A" { print "listening", $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null || :
     look
     echo end
 }
@@ -186,12 +185,20 @@ log_of() { # invocation lines
 
 # --- what releases stand on ------------------------------------------------------------------------------------------
 
+# Nothing is written to what was there before us, and so nothing of it is ever removed with ours.
+refuse_others() {
+    for path in "$top" "$etc" "$data" "$units/$service" "$units/$socket" "$units/$guard"; do
+        if [ -e "$path" ] || [ -L "$path" ]; then refuse files "$path"; fi
+    done
+}
+
 prepare() { # instance; a tar of this script and the units on standard input
     [ -d /run/systemd/system ] || refuse no-systemd
     for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout useradd; do
         command -v "$tool" >/dev/null || refuse no-tool "$tool"
     done
     if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
+    if ! is_ours; then refuse_others; fi
     if ! getent passwd chat >/dev/null; then
         useradd --system --user-group --no-create-home --home-dir "$data" --comment "$comment" \
             --shell "$(command -v nologin || echo /bin/false)" chat
@@ -573,6 +580,7 @@ restore() { # a backup on standard input
 }
 
 remove() {
+    is_ours || return 0
     stop
     if [ -f "$units/$guard" ]; then systemctl disable --quiet --no-reload "$guard"; fi
     rm -f "$units/$service" "$units/$socket" "$units/$guard"

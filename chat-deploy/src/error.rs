@@ -474,6 +474,7 @@ fn host_hint(error: &HostError) -> Option<String> {
         HostError::UserTaken => {
             "the server would have that user's rights; rename the user, or take another host".to_owned()
         }
+        HostError::FilesTaken { .. } => "move it out of the way, or take another host".to_owned(),
         HostError::NoRoom { .. } => "free some space on that disk, or keep fewer releases".to_owned(),
         HostError::WentBack { .. } => {
             "`chat-deploy logs` may say more; correct the server and run `chat-deploy up` again".to_owned()
@@ -530,7 +531,8 @@ fn apply_hint(error: &ApplyError) -> Vec<String> {
                 | HostError::BadBackup { .. }
                 | HostError::OtherInstance { .. }
                 | HostError::Unsuitable { .. }
-                | HostError::UserTaken),
+                | HostError::UserTaken
+                | HostError::FilesTaken { .. }),
             ..
         } => host_hint(source).into_iter().collect(),
         ApplyError::Host { source, .. } => host_hint(source).into_iter().chain([again.to_owned()]).collect(),

@@ -140,6 +140,12 @@ pub enum HostError {
     /// The host's user for the server is not ours.
     #[error("the host has a user chat that chat-deploy has not made")]
     UserTaken,
+    /// Something of our names is on the host that is not ours.
+    #[error("the host has {} already, which chat-deploy has not made", path.display())]
+    FilesTaken {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The host's disk is too full for a release.
     #[error("the host has {} free, and the release needs {}", show_bytes(*free_bytes), show_bytes(*needed_bytes))]
     NoRoom {

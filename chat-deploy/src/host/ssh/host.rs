@@ -393,6 +393,7 @@ fn refusal(verb: &'static str, out: &str) -> HostError {
         Some(["no-tool", tool]) => Some(HostError::Unsuitable { lacks: format!("program {tool}") }),
         Some(["instance", there]) => Some(HostError::OtherInstance { there: (*there).to_owned() }),
         Some(["user"]) => Some(HostError::UserTaken),
+        Some(["files", path]) => Some(HostError::FilesTaken { path: path.into() }),
         Some(["room", needed, free]) => number(needed)
             .zip(number(free))
             .map(|(needed_bytes, free_bytes)| HostError::NoRoom { needed_bytes, free_bytes }),

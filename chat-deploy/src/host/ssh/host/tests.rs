@@ -98,6 +98,7 @@ fn refusals_are_errors_of_their_own() {
         ("refused no-tool gzip", "the host has no program gzip"),
         ("refused instance other", "the host runs the instance other already"),
         ("refused user", "the host has a user chat that chat-deploy has not made"),
+        ("refused files /opt/chat", "the host has /opt/chat already, which chat-deploy has not made"),
         ("refused room 12000000 5000", "the host has 5.0 kB free, and the release needs 12.0 MB"),
         ("refused no-release 0.1.0-5686817c0a04", "release 0.1.0-5686817c0a04 is not installed"),
         ("refused has-data", "/var/lib/chat has data of a server already"),
