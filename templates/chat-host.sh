@@ -280,11 +280,17 @@ is_confirmed() { [ "$(cat "$journal/decision" 2>/dev/null)" = confirmed ]; }
 
 is_going_back() { grep -qs '^back' "$journal/decision"; }
 
+# Puts a decision into a file of its own. On a disk that is full, which may be why it is made, it is one of the two that
+# `activate` wrote beforehand.
+draft_decision() { # words
+    { printf '%s\n' "$*" >"$journal/decision.$$" && sync "$journal/decision.$$"; } 2>/dev/null ||
+        ln -fT "$journal/spare-$1" "$journal/decision.$$"
+}
+
 # Decides, unless that is done: a hard link is made or not, and never half.
 decide() { # words
-    printf '%s\n' "$*" >"$journal/decision.$$"
-    sync "$journal/decision.$$"
-    if ln -T "$journal/decision.$$" "$journal/decision" 2>/dev/null; then decided=0; else decided=1; fi
+    decided=1
+    if draft_decision "$@" && ln -T "$journal/decision.$$" "$journal/decision" 2>/dev/null; then decided=0; fi
     rm -f "$journal/decision.$$"
     return "$decided"
 }
@@ -317,6 +323,8 @@ activate() { # id, seconds to wait for a confirmation; the configuration on stan
     echo "$1" >"$draft/tried"
     deployed "$1" >"$draft/deployed"
     echo "$2" >"$draft/patience"
+    echo confirmed >"$draft/spare-confirmed"
+    echo 'back its disk is full' >"$draft/spare-back"
     cp /proc/sys/kernel/random/boot_id "$draft/go"
     sync "$draft"/* "$draft"
     if [ "$draft" != "$journal" ]; then mv -T "$draft" "$journal"; fi
@@ -342,6 +350,7 @@ confirm() { # when it was deployed, in seconds since 1970, or -
     # Marked first: who goes back takes the mark off again.
     mark "$(cat "$journal/tried")" "$1"
     if ! decide confirmed && ! is_confirmed; then
+        is_going_back || { echo 'the confirmation could not be written down' >&2 && exit 1; }
         refuse went-back "$(cat "$journal/tried")" "$(sed 's/^back //' "$journal/decision" | encoded)"
     fi
     sync "$journal"
@@ -365,7 +374,7 @@ revert() { # whether data goes if there is nothing to return to
     systemctl stop "$guard"
     if [ -d "$journal" ]; then
         if ! is_going_back; then
-            echo 'back asked' >"$journal/decision.$$"
+            draft_decision back asked
             mv -T "$journal/decision.$$" "$journal/decision"
         fi
         systemctl start --no-block "$guard"
@@ -489,7 +498,7 @@ try() {
         sleep 0.25
         if [ "$(incarnation)" != "$run" ]; then
             leave_if_stopping
-            printf 'back it ended soon after it was confirmed (%s)\n' "$(how_it_ended)" >"$journal/decision.$$"
+            draft_decision back "it ended soon after it was confirmed ($(how_it_ended))"
             mv -T "$journal/decision.$$" "$journal/decision"
             go_back
             return
@@ -519,21 +528,25 @@ how_it_ended() {
     esac
 }
 
+# Writes down, all of it or in vain, what `look` will tell of the way back.
+note_setback() {
+    rm -rf "$setback.new"
+    mkdir "$setback.new" || return 1
+    journalctl --sync 2>/dev/null || :
+    log_of "$(cat "$journal/invocation" 2>/dev/null || :)" 40 2>/dev/null | tail -c 16384 >"$setback.new/log" || :
+    echo "$tried" >"$setback.new/release" && date +%s >"$setback.new/at" && echo "$why" >"$setback.new/why"
+}
+
 go_back() {
     tried=$(cat "$journal/tried") why=$(sed 's/^back //' "$journal/decision")
     former=$(cat "$journal/former" 2>/dev/null || :)
-    if [ -d "$releases/$tried" ]; then put "$journal/deployed" "$releases/$tried/deployed" 644 root; fi
-    if [ "$why" != asked ]; then
-        rm -rf "$setback.new"
-        mkdir "$setback.new"
-        journalctl --sync 2>/dev/null || :
-        log_of "$(cat "$journal/invocation" 2>/dev/null || :)" 40 2>/dev/null | tail -c 16384 >"$setback.new/log" || :
-        echo "$tried" >"$setback.new/release"
-        date +%s >"$setback.new/at"
-        echo "$why" >"$setback.new/why"
+    # A full disk is one of the reasons to be here: nothing is written before there is room, which the former needs too.
+    if [ -d "$releases/$tried" ]; then
+        rm -f "$releases/$tried/deployed"
+        ln -T "$journal/deployed" "$releases/$tried/deployed"
     fi
-    # A full disk is one of the reasons to be here, and the former needs some room to start.
     remove_never_deployed "$former"
+    if [ "$why" != asked ] && ! note_setback; then rm -rf "$setback.new"; fi
     if [ -z "$former" ]; then
         stop_server
         rm -f "$top/current" "$etc/server.toml" "$units/$socket"
