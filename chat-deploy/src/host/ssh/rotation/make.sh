@@ -4,6 +4,9 @@ set -eu
 umask 077
 key=$1
 fresh=$1.fresh
+# Two runs at once come to the same key.
+exec 9<"${key%/*}"
+flock -w 20 9
 if [ "$(ssh-keygen -y -f "$key" | cut -d ' ' -f 2)" != "$2" ]; then
     # An earlier run put the new key in its place, and sshd has not read it yet.
     exec ssh-keygen -y -f "$key"

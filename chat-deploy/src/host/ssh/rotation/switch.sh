@@ -5,6 +5,9 @@ umask 077
 PATH=$PATH:/usr/sbin:/sbin
 key=$1
 fresh=$1.fresh
+# Of two runs at once, the second finds it done.
+exec 9<"${key%/*}"
+flock -w 20 9
 is_new() {
     [ "$(ssh-keygen -y -f "$1" | cut -d ' ' -f 2)" = "$2" ]
 }
