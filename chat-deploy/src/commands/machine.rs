@@ -301,7 +301,7 @@ fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
 
 /// Returns the port the instance has: the one that we opened and that is open for no other reason.
 fn chat_port(spec: &Spec, observed: &Observed) -> Option<u16> {
-    let ours = observed.rules.iter().filter(|rule| rule.tags.contains_key(tags::MANAGED));
+    let ours = observed.rules.iter().filter(|rule| tags::is_ours(&rule.tags, &spec.instance));
     let ports = ours.filter_map(|rule| rule.rule.from_port);
     let mut ports: Vec<u16> = ports.filter(|port| *port != SSH_PORT && !spec.ports.contains(port)).collect();
     ports.dedup();

@@ -12,10 +12,13 @@ use crate::commands::remote::Expect;
 use crate::commands::server::{self, Source};
 use crate::commands::session::{Session, confirm};
 use crate::commands::{Context, connect};
+use crate::config::ServerConfig;
 use crate::error::Error;
+use crate::host::HostState;
 use crate::machine::Machine;
+use crate::machine::diff::diff;
 use crate::machine::plan::{LaunchPlan, Plan, Step};
-use crate::machine::spec::SSH_PORT;
+use crate::machine::spec::{SSH_PORT, Spec};
 use crate::outline::Outline;
 use crate::release::{Release, Target};
 
@@ -26,7 +29,7 @@ pub(super) fn up(context: &Context<'_>, args: &cli::Up, place: &MachinePlace<'_>
     let _run = place.lock()?;
     let (look, plan) = place.plan(args.yes)?;
     match reachable(&look, &plan) {
-        Some(machine) => together(context, args, place, &plan, &machine),
+        Some(machine) => together(context, args, place, &look, &plan, &machine),
         None => in_stages(context, args, place, &plan, &look),
     }
 }
@@ -46,13 +49,17 @@ fn together(
     context: &Context<'_>,
     args: &cli::Up,
     place: &MachinePlace<'_>,
+    look: &Look,
     machine_plan: &Plan,
     machine: &Machine,
 ) -> Result<(), Error> {
     let session = place.connect_to(machine, Expect::Running)?;
     let _lock = session.lock()?;
     let state = session.host.state()?;
-    session.check_obstacles(server::port(context, &state), &state)?;
+    let port = server::port(context, &state);
+    session.check_obstacles(port, &state)?;
+    let corrected = rules_for(look, port)?;
+    let machine_plan = corrected.as_ref().unwrap_or(machine_plan);
     let release = server::release_for(context, &session, &state)?;
     let desired = server::desire(context, &session, &state, release, args.restore.as_deref());
     let observed = session.observe(state)?;
@@ -66,10 +73,29 @@ fn together(
         let _ = context.ui.no_changes(&format!("{} is as it should be: nothing to do", place.instance));
     } else {
         confirm(context, &place.heading(Some(machine)), &outline, "Do this?", args.yes)?;
-        place.apply(machine_plan)?;
+        let (first, last) = closing_last(machine_plan);
+        place.apply(&first)?;
         session.apply(&plan)?;
+        place.apply(&last)?;
     }
     connect::print(context, &session, &desired.config, session.host.identity()?)
+}
+
+/// Plans the rules anew, if the chat has another port than the rules that were there had us think.
+fn rules_for(look: &Look, port: u16) -> Result<Option<Plan>, Error> {
+    if port == look.spec.chat_port {
+        return Ok(None);
+    }
+    let mut plan = diff(&Spec { chat_port: port, ..look.spec.clone() }, &look.observed)?;
+    plan.steps.retain(|step| matches!(step, Step::OpenPorts { .. } | Step::ClosePorts { .. }));
+    Ok(Some(plan))
+}
+
+/// Keeps what closes ports for the end: we, or another run that has the host's lock, may have come in by one of them.
+fn closing_last(plan: &Plan) -> (Plan, Plan) {
+    let closes = |step: &Step| matches!(step, Step::ClosePorts { .. });
+    let (last, first) = plan.steps.iter().cloned().partition(closes);
+    (Plan { steps: first, ..Plan::default() }, Plan { steps: last, ..Plan::default() })
 }
 
 fn in_stages(
@@ -96,27 +122,38 @@ fn in_stages(
         Some(launch) => Some(source.start(context, target(launch)?)?),
         None => None,
     };
-    let machine = place.apply(plan)?.ok_or_else(|| place.unknown())?;
+    let (first, last) = closing_last(plan);
+    // A machine that runs, and only has to let us in, is the one that was seen.
+    let seen = || look.observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
+    let machine = place.apply(&first)?.or_else(seen).ok_or_else(|| place.unknown())?;
     let session = place.connect_to(&machine, Expect::Booting)?;
     let _lock = session.lock()?;
+    let state = session.host.state()?;
+    let (opening, last) = match rules_for(look, server::port(context, &state))? {
+        Some(rules) => closing_last(&rules),
+        None => (Plan::default(), last),
+    };
+    place.apply(&opening)?;
     let release = match pending {
         Some(pending) => pending.finish(context)?,
-        None => server::release_for(context, &session, &session.host.state()?)?,
+        None => server::release_for(context, &session, &state)?,
     };
     // What will be on a new machine was agreed to; what an older one needs is seen only now.
     let agreed = args.yes || launch.is_some();
-    deploy(context, &session, release, args.restore.as_deref(), agreed)
+    let config = deploy(context, &session, state, release, args.restore.as_deref(), agreed)?;
+    place.apply(&last)?;
+    connect::print(context, &session, &config, session.host.identity()?)
 }
 
-/// Deploys to the machine that is there now.
+/// Deploys to the machine that is there now; returns the configuration it has then.
 fn deploy(
     context: &Context<'_>,
     session: &Session<'_>,
+    state: HostState,
     release: Release,
     restore: Option<&Path>,
     agreed: bool,
-) -> Result<(), Error> {
-    let state = session.host.state()?;
+) -> Result<ServerConfig, Error> {
     let desired = server::desire(context, session, &state, release, restore);
     let observed = session.observe(state)?;
     let plan = session.plan(&desired, &observed)?;
@@ -124,5 +161,5 @@ fn deploy(
         confirm(context, &session.heading(), &plan.outline(), "Do this?", false)?;
     }
     session.apply(&plan)?;
-    connect::print(context, session, &desired.config, session.host.identity()?)
+    Ok(desired.config)
 }
