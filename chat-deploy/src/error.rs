@@ -340,7 +340,7 @@ impl Error {
 
 /// A text as a terminal may have it: names from a settings file and words of a server may be in it, and must not steer
 /// the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let harmless = |c: char| matches!(c, '\t' | '\n') || !c.is_control();
     text.chars().map(|c| if harmless(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

@@ -17,7 +17,7 @@ use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::interrupt::Interrupt;
 use crate::outline::Outline;
 use crate::report::{Event, Report};
@@ -156,7 +156,7 @@ impl Ui {
     pub fn print(&self, text: &str, value: &impl Serialize) -> Result<(), Error> {
         match &self.form {
             Form::Json(json) => json.value(value),
-            _ => writeln!(io::stdout(), "{}", text.trim_end()),
+            _ => writeln!(io::stdout(), "{}", printable(text.trim_end())),
         }
         .map_err(Error::Output)
     }
@@ -187,5 +187,5 @@ impl Report for Ui {
 
 /// One line about a step that is done.
 fn step_line(step: &str, what: &str, elapsed: Duration) -> String {
-    format!("{step:<9} {what}  ({:.1} s)", elapsed.as_secs_f64())
+    format!("{step:<9} {}  ({:.1} s)", printable(what), elapsed.as_secs_f64())
 }

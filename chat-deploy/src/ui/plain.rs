@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use super::step_line;
+use crate::error::printable;
 use crate::report::Event;
 
 /// How often a step that takes long says how far it is.
@@ -27,14 +28,14 @@ impl Plain {
                 Ok(())
             }
             Event::Progress { units: Some((done, total)), note } if self.is_due() => {
-                writeln!(err, "{:<9} {done} of {total}  {note}", self.step.get())
+                writeln!(err, "{:<9} {done} of {total}  {}", self.step.get(), printable(note))
             }
             Event::Progress { .. } => Ok(()),
             Event::Finished { step, what, elapsed } => writeln!(err, "{}", step_line(step, what, *elapsed)),
             Event::Failed { step, what, elapsed } => {
                 writeln!(err, "{}", step_line(step, &format!("{what} FAILED"), *elapsed))
             }
-            Event::Note(text) => writeln!(err, "{text}"),
+            Event::Note(text) => writeln!(err, "{}", printable(text)),
         }
     }
 

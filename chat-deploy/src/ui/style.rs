@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::outline::Outline;
 use crate::plan::Action;
 
@@ -28,7 +28,8 @@ impl Style {
     /// Writes a plan, its glyphs in the colours of what they do.
     #[must_use]
     pub fn plan(self, outline: &Outline) -> String {
-        let mut text = outline.to_string();
+        // Tags, and what a host says, may be in it.
+        let mut text = printable(&outline.to_string());
         for (action, colour) in [(Action::Add, GREEN), (Action::Change, YELLOW), (Action::Remove, RED)] {
             let glyph = action.glyph();
             text = text

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::step_line;
 use super::style::Style;
+use crate::error::printable;
 use crate::report::Event;
 
 const SPINNER: &str = "{spinner} {prefix:<9} {wide_msg} {elapsed}";
@@ -28,7 +29,7 @@ impl Terminal {
     pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Started { step, what } => {
-                let bar = ProgressBar::new_spinner().with_prefix(*step).with_message((*what).to_owned());
+                let bar = ProgressBar::new_spinner().with_prefix(*step).with_message(printable(what));
                 bar.set_style(template(SPINNER));
                 bar.enable_steady_tick(TICK);
                 *self.bar.borrow_mut() = Some(bar);
@@ -44,7 +45,7 @@ impl Terminal {
             Event::Failed { step, what, elapsed } => {
                 self.line(&format!("{} {}", self.style.failed(), step_line(step, what, *elapsed)))
             }
-            Event::Note(text) => self.line(text),
+            Event::Note(text) => self.line(&printable(text)),
         }
     }
 
@@ -68,7 +69,7 @@ impl Terminal {
             bar.set_position(done);
         }
         if !note.is_empty() {
-            bar.set_message(note.to_owned());
+            bar.set_message(printable(note));
         }
     }
 
