@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::machine::diff as machine_diff;
 use crate::machine::observe::Observed;
 use crate::plan::{Plan, Step};
+use crate::report::{Event, Report as _};
 
 pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace<'_>) -> Result<(), Error> {
     let _run = place.lock()?;
@@ -24,7 +25,7 @@ pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace
     let machine = observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
     let machine_plan = machine_diff::diff_to_nothing(&observed);
     let session = match &machine {
-        Some(machine) => connect(place, &observed, machine, args.no_backup)?,
+        Some(machine) => connect(context, place, &observed, machine, args.no_backup)?,
         None => None,
     };
     let Some(session) = session else {
@@ -53,8 +54,10 @@ fn check_nothing_left(place: &MachinePlace<'_>) -> Result<(), Error> {
     }
 }
 
-/// Connects to the host, if there is anything to do there.
+/// Connects to the host, if there is anything to do there. One that cannot be reached is left as it is, where that was asked
+/// for: an adopted machine could not be given back otherwise.
 fn connect<'a>(
+    context: &Context<'_>,
     place: &MachinePlace<'a>,
     observed: &Observed,
     machine: &Machine,
@@ -63,22 +66,20 @@ fn connect<'a>(
     if no_backup && is_ours(observed) {
         return Ok(None);
     }
-    if machine.state != InstanceState::Running || machine.address.is_none() {
-        return Err(Error::NoBackup {
-            instance: place.instance.clone(),
-            why: format!("{} is {}", machine.id, machine.state),
-            source: None,
-        });
+    let (why, source) = if machine.state != InstanceState::Running || machine.address.is_none() {
+        (format!("{} is {}", machine.id, machine.state), None)
+    } else {
+        match place.connect_to(machine, Expect::Running) {
+            Ok(session) => return Ok(Some(session)),
+            Err(error) if context.interrupt.is_set() => return Err(error),
+            Err(error) => (format!("the host on {} cannot be reached", machine.id), Some(Box::new(error))),
+        }
+    };
+    if no_backup {
+        context.ui.event(&Event::Note(&format!("{why}: the server and its files stay on it")));
+        return Ok(None);
     }
-    match place.connect_to(machine, Expect::Running) {
-        Ok(session) => Ok(Some(session)),
-        Err(source) if is_ours(observed) => Err(Error::NoBackup {
-            instance: place.instance.clone(),
-            why: format!("the host on {} cannot be reached", machine.id),
-            source: Some(Box::new(source)),
-        }),
-        Err(error) => Err(error),
-    }
+    Err(Error::NoBackup { instance: place.instance.clone(), why, source })
 }
 
 /// Plans what to do on the host before its machine goes, or to leave it.
