@@ -105,6 +105,7 @@ pub(super) fn port(context: &Context<'_>, state: &HostState) -> u16 {
 }
 
 /// Shows what will be on a machine that is yet to be made.
+#[cfg_attr(not(feature = "ec2"), expect(dead_code, reason = "other hosts are there, and are looked at"))]
 pub(super) fn preview(source: &Source, port: u16, restore: Option<&Path>) -> Outline {
     let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let release = match source {
