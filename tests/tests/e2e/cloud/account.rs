@@ -175,9 +175,8 @@ impl Account {
     pub(crate) fn can_chat_soon(&self) {
         const TRIES: u32 = 60;
         for _ in 0..TRIES {
-            let mut chatter = self.chatter();
-            chatter.type_line("/join");
-            if chatter.end().0 == Some(0) {
+            let connect = ["connect", &self.address(), &PORT.to_string()];
+            if self.home.run_with_input("chat-client", &connect, "/join\n").code == Some(0) {
                 return self.can_chat();
             }
             thread::sleep(Duration::from_millis(250));
