@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::thread;
 
 use chat_deploy::host::ssh::known_hosts::PinnedHosts;
 use chat_deploy::host::ssh::remote::Remote as _;
@@ -130,6 +131,19 @@ fn cut_off_anywhere_it_goes_on_from_there() {
         assert_eq!(notes.vouched, [fingerprint(&fresh)], "{dies}");
         assert_eq!(fs::read_to_string(server.pins().path()).unwrap().lines().count(), 1, "{dies}");
     }
+}
+
+#[test]
+fn two_at_once_agree_on_one_key() {
+    let server = server();
+    let bootstrap = server.fingerprint();
+    let run = || exchange(&server, &bootstrap, &mut Notes::of(&server, None)).unwrap();
+    let [one, other] = thread::scope(|scope| {
+        let runs = [scope.spawn(run), scope.spawn(run)];
+        runs.map(|run| fingerprint(&run.join().unwrap()))
+    });
+    assert_eq!(one, other);
+    assert_ne!(one, bootstrap);
 }
 
 #[test]
