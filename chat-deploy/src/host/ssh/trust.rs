@@ -90,7 +90,10 @@ impl Evidence {
         } else if self.vouched.is_empty() && self.pinned.keys.is_empty() {
             self.elsewhere.keys.iter().map(fingerprint).collect()
         } else {
-            self.vouched.iter().cloned().chain(self.pinned.keys.iter().map(fingerprint)).collect()
+            // What is pinned is mostly what is vouched for, and is named once.
+            let pinned = self.pinned.keys.iter().map(fingerprint);
+            let more = pinned.filter(|pinned| !self.vouched.contains(pinned));
+            self.vouched.iter().cloned().chain(more).collect()
         };
         if expected.is_empty() {
             Verdict::Unknown
@@ -190,6 +193,8 @@ mod tests {
         check(None, None, &[&other, &right], &[], &Verdict::Right);
         check(None, bad(), &[&right], &[], &Verdict::Right);
         check(None, good(), &[&other], &[], &Verdict::Right);
+        // Known from both, and named once.
+        check(None, bad(), &[&other], &[], &wrong);
         // The person is right against all others.
         check(good(), bad(), &[&other], &[&other], &Verdict::Right);
         check(bad(), good(), &[&right], &[&right], &wrong);
