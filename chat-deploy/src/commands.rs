@@ -94,7 +94,8 @@ pub fn run(cli: Cli, ui: &Ui) -> Result<Outcome, Error> {
         interrupt: Interrupt::listen().map_err(Error::Setup)?,
         ui,
     };
-    dispatch(&context, &cli.command)
+    let ended = dispatch(&context, &cli.command);
+    if context.interrupt.is_set() { ended.map_err(Error::cut_short) } else { ended }
 }
 
 /// Returns what a command's own flags say of what should be deployed, and of its machine.

@@ -188,6 +188,9 @@ pub enum Error {
     /// Ctrl-C, outside of a plan.
     #[error("interrupted")]
     Interrupted,
+    /// Ctrl-C, in the midst of something that failed for it, or did not get another try.
+    #[error(transparent)]
+    CutShort(Box<Error>),
     /// The surroundings cannot be read, or signals not be heard.
     #[error("the program could not be set up")]
     Setup(#[source] io::Error),
@@ -214,6 +217,7 @@ impl Error {
             | Self::NobodyToAsk
             | Self::ReleaseNotClear { .. } => 2,
             Self::Interrupted
+            | Self::CutShort(_)
             | Self::Build(BuildError::Interrupted)
             | Self::Apply(ApplyError::Interrupted { .. }) => interrupt::EXIT_CODE,
             #[cfg(feature = "ssh")]
@@ -223,6 +227,12 @@ impl Error {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             _ => 1,
         }
+    }
+
+    /// Returns the error of a run that was asked to stop: whatever failed after that, the next run takes up.
+    #[must_use]
+    pub(crate) fn cut_short(self) -> Self {
+        if self.exit_code() == 1 { Self::CutShort(Box::new(self)) } else { self }
     }
 
     /// Returns the message with its causes, on one line.
@@ -235,6 +245,7 @@ impl Error {
     #[must_use]
     pub fn details(&self) -> Vec<String> {
         let details = match self {
+            Self::CutShort(error) => return error.details(),
             Self::Settings(SettingsError::Mistakes { mistakes, .. }) => {
                 mistakes.iter().map(ToString::to_string).collect()
             }
@@ -252,6 +263,7 @@ impl Error {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         match self {
+            Self::CutShort(error) => error.notes(),
             Self::Apply(ApplyError::Unhealthy(unhealthy)) => vec![printable(&match &unhealthy.rolled_back {
                 RolledBack::To(former) => format!("rolled back: {former} runs again and is healthy"),
                 RolledBack::Nothing => "there is nothing to roll back to; the server is stopped".to_owned(),
@@ -332,7 +344,7 @@ impl Error {
             Self::NothingToRollBackTo(name) | Self::ReleaseNotClear { instance: name, .. } => {
                 format!("`chat-deploy releases --instance {name}` lists them")
             }
-            Self::Interrupted => "run the same command again to go on".to_owned(),
+            Self::Interrupted | Self::CutShort(_) => "run the same command again to go on".to_owned(),
         };
         vec![hint]
     }

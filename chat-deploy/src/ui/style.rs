@@ -173,6 +173,7 @@ mod tests {
             ApplyError::Host { step: "activate", what: "\u{1b}[2J".to_owned(), source: refused }.into(),
             ApplyError::Interrupted { before: "activate" }.into(),
             ApplyError::Interrupted { before: "confirm" }.into(),
+            Error::from(denied()).cut_short(),
             Error::NothingToRollBackTo(instance()),
         ]
     }
