@@ -16,6 +16,7 @@ use crate::clock::Clock as _;
 use crate::cloud::{self, Cloud, Ec2Settings, InstanceState};
 use crate::error::Error;
 use crate::host::ssh::known_hosts::PinnedHosts;
+use crate::host::ssh::remote::{Remote as _, RemoteError};
 use crate::host::ssh::trust::fingerprint;
 use crate::host::ssh::{self, keys, rotation};
 use crate::instance::InstanceName;
@@ -192,11 +193,29 @@ impl<'a> MachinePlace<'a> {
 
     /// Connects to a machine. The host key that was in its user-data is exchanged on the way.
     fn dial_to(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
+        match self.dial_by_tags(machine, expect) {
+            Err(error @ Error::Remote(RemoteError::WrongHostKey { .. })) => {
+                // Another run may have exchanged the key since the tags were read.
+                let now = self.running()?;
+                let is_exchanged = now.id == machine.id && now.host_keys != machine.host_keys;
+                if is_exchanged { self.dial_by_tags(&now, expect) } else { Err(error) }
+            }
+            dialled => dialled,
+        }
+    }
+
+    /// Connects to a machine that has one of the host keys on its tags, as they were read.
+    fn dial_by_tags(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
         let target = remote::machine_target(self.context, machine, address)?;
         let connection = remote::dial(self.context, target, expect)?;
-        if let Some(bootstrap) = &machine.bootstrap_key {
-            self.exchange_host_key(&connection, machine, bootstrap)?;
+        match &machine.bootstrap_key {
+            Some(bootstrap) => self.exchange_host_key(&connection, machine, bootstrap)?,
+            None if machine.host_keys.is_empty() && machine.ownership == Ownership::Ours => {
+                // Who may not do that is none the worse for it: here the key is pinned.
+                let _ = self.notes(machine).renew(&connection.host_key());
+            }
+            None => {}
         }
         Ok(connection)
     }
@@ -212,7 +231,7 @@ impl<'a> MachinePlace<'a> {
         let (start, ui) = (self.context.clock.now(), self.context.ui);
         let what = machine.id.as_str();
         ui.event(&Event::Started { step: STEP, what });
-        let mut notes = Notes { cloud: &*self.cloud, machine, pins: &self.host_keys };
+        let mut notes = self.notes(machine);
         let exchanged = rotation::exchange(connection, bootstrap, rotation::KEY_FILE, &mut notes);
         let elapsed = self.context.clock.now().saturating_sub(start);
         match exchanged {
@@ -226,6 +245,10 @@ impl<'a> MachinePlace<'a> {
                 Err(error.into())
             }
         }
+    }
+
+    fn notes<'m>(&'m self, machine: &'m Machine) -> Notes<'m> {
+        Notes { cloud: &*self.cloud, machine, pins: &self.host_keys }
     }
 
     /// Returns the machine, which has to run.

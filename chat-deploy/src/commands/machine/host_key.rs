@@ -18,6 +18,11 @@ pub(super) struct Notes<'a> {
 }
 
 impl Notes<'_> {
+    /// Puts the tag back that tells everybody else of the key, which the machine has `proved` to us.
+    pub(super) fn renew(&self, proved: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.tag(&proved.parse()?)
+    }
+
     fn tag(&self, key: &PublicKey) -> Result<(), Box<dyn Error + Send + Sync>> {
         let fingerprint = fingerprint(key);
         if self.machine.host_keys.contains(&fingerprint)
