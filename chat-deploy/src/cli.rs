@@ -173,7 +173,7 @@ pub enum Command {
     /// Show what `up` would change
     Plan(Plan),
     /// Show how an instance is, or list all of them
-    Status(Status),
+    Status,
     /// Show the server's log
     Logs(Logs),
     /// Open a shell on the machine, or run a command there
@@ -301,14 +301,6 @@ pub struct Plan {
     /// The machine on EC2.
     #[command(flatten)]
     pub machine: MachineFlags,
-}
-
-/// `status`.
-#[derive(Debug, Args)]
-pub struct Status {
-    /// Who should be able to reach the machine: what differs is shown.
-    #[command(flatten)]
-    pub rules: RuleFlags,
 }
 
 /// `doctor`.

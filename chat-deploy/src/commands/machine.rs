@@ -36,6 +36,9 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long what was just made may stay invisible; AWS speaks of up to five minutes.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How many lines of its console a machine that does not let us in is quoted with.
+const CONSOLE_LINES: usize = 10;
+
 /// An instance on EC2.
 pub(super) struct MachinePlace<'a> {
     context: &'a Context<'a>,
@@ -208,9 +211,17 @@ impl<'a> MachinePlace<'a> {
     fn dial_by_tags(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
         let target = remote::machine_target(self.context, machine, address)?;
-        let connection = remote::dial(self.context, target, expect)?;
+        let mut connection = match remote::dial(self.context, target, expect) {
+            // Another key is the affair of whoever asked for this.
+            Err(error @ Error::Remote(RemoteError::WrongHostKey { .. })) => return Err(error),
+            Err(error @ Error::Remote(_)) if expect == Expect::Booting => {
+                self.show_console(machine);
+                return Err(error);
+            }
+            dialled => dialled?,
+        };
         match &machine.bootstrap_key {
-            Some(bootstrap) => self.exchange_host_key(&connection, machine, bootstrap)?,
+            Some(bootstrap) => self.exchange_host_key(&mut connection, machine, bootstrap)?,
             None if machine.host_keys.is_empty() && machine.ownership == Ownership::Ours => {
                 // Who may not do that is none the worse for it: here the key is pinned.
                 let _ = self.notes(machine).renew(&connection.host_key());
@@ -220,10 +231,20 @@ impl<'a> MachinePlace<'a> {
         Ok(connection)
     }
 
+    /// Shows the end of what the machine wrote to its console, which may say why it cannot be reached. EC2 has it minutes
+    /// late at times, and then there is nothing to show.
+    fn show_console(&self, machine: &Machine) {
+        let text = self.cloud.console_output(&machine.id).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(CONSOLE_LINES)) {
+            self.context.ui.event(&Event::Note(&format!("console: {line}")));
+        }
+    }
+
     /// Has the machine exchange the host key that was in its user-data for one that never leaves it.
     fn exchange_host_key(
         &self,
-        connection: &ssh::session::Session,
+        connection: &mut ssh::session::Session,
         machine: &Machine,
         bootstrap: &str,
     ) -> Result<(), Error> {
@@ -238,6 +259,7 @@ impl<'a> MachinePlace<'a> {
             Ok(key) => {
                 let what = format!("{} is the key of {what} from now on", fingerprint(&key));
                 ui.event(&Event::Finished { step: STEP, what: &what, elapsed });
+                connection.trust_only(fingerprint(&key));
                 Ok(())
             }
             Err(error) => {

@@ -5,6 +5,8 @@ use super::session::Session;
 use super::{Context, Outcome, server};
 use crate::cli;
 use crate::error::Error;
+#[cfg(feature = "ec2")]
+use crate::machine::plan::Step;
 use crate::outline::Outline;
 use crate::report::{Event, Report as _};
 
@@ -41,6 +43,11 @@ fn of_machine(
 ) -> Result<(String, Outline), Error> {
     let (look, plan) = place.plan_to_show()?;
     let Some(machine) = super::up::reachable(&look, &plan) else {
+        if !plan.steps.iter().any(|step| matches!(step, Step::Launch(_))) {
+            let unseen = "what the server needs is seen once its machine can be reached".to_owned();
+            let later = Outline { rows: Vec::new(), notes: vec![unseen] };
+            return Ok((place.heading(None), plan.outline().and(later)));
+        }
         let source = server::Source::find(context)?;
         let expected = server::preview(&source, look.spec.chat_port, None);
         return Ok((place.heading(None), plan.outline().and(expected)));

@@ -174,7 +174,10 @@ pub(super) fn machine_target(
     // which nothing else is known.
     let is_adopted = machine.ownership == crate::machine::Ownership::Adopted;
     let trust = trust(context);
+    // Once the key of the user-data was exchanged, the tag of the new one decides alone, whatever was pinned before.
+    let settled = machine.host_keys.first().filter(|_| machine.bootstrap_key.is_none()).cloned();
     let trust = Trust {
+        given: trust.given.or(settled),
         pinned_as: Some(machine.pinned_as.clone()),
         vouched: machine.host_keys.clone(),
         known_hosts: if is_adopted { trust.known_hosts } else { Vec::new() },

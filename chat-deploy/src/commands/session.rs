@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "ec2")]
+use chat_core::known_servers::ServerAddress;
+
 use super::Context;
 use crate::apply::{Engine, apply};
 use crate::cli::Provider;
@@ -104,6 +107,23 @@ impl<'a> Session<'a> {
             settling_time,
         };
         Ok(apply(&engine, plan)?)
+    }
+
+    /// Forgets what is pinned for addresses that the machine had before it was stopped: by now they may be somebody else's.
+    #[cfg(feature = "ec2")]
+    pub(super) fn forget_former_addresses(&self) -> Result<(), Error> {
+        let observed = self.observe_existing()?;
+        let Some((identity, address)) = observed.host.identity.zip(observed.address) else {
+            return Ok(());
+        };
+        let is_former = |pinned: &ServerAddress| {
+            pinned.host() != address.host() && pinned.host().parse::<std::net::Ipv4Addr>().is_ok()
+        };
+        for (pinned, _) in observed.pins.pins().filter(|pin| pin.1 == identity && is_former(pin.0)) {
+            self.pins.forget(pinned)?;
+            self.note(&format!("{pinned} is not its address any more, and is not pinned any more"));
+        }
+        Ok(())
     }
 
     pub(super) fn heading(&self) -> String {

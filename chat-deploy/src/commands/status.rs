@@ -160,13 +160,16 @@ fn round_trip(observed: &Observed) -> Option<Duration> {
 /// Compares the current release with the file it was made from, which may have been built anew since. Builds nothing.
 fn compare_with_build(current: &Release) -> ServerState {
     let origin = current.origin.display();
-    match release::digest::of_file(&current.origin) {
-        Ok(digest) if digest == current.digest => {
+    // The host says where it came from, and a host can say anything: only a real file comes to an end.
+    let is_file = current.origin.metadata().is_ok_and(|file| file.is_file());
+    let digest = if is_file { release::digest::of_file(&current.origin).ok() } else { None };
+    match digest {
+        Some(digest) if digest == current.digest => {
             ServerState { word: "same", text: format!("the same as {origin}") }
         }
-        Ok(_) => {
+        Some(_) => {
             ServerState { word: "differs", text: format!("{origin} is another by now; `up` deploys it") }
         }
-        Err(_) => ServerState { word: "gone", text: format!("{origin} cannot be read any more") },
+        None => ServerState { word: "gone", text: format!("{origin} cannot be read any more") },
     }
 }

@@ -78,7 +78,8 @@ pub fn read(
         let mut entry = entry.map_err(bad)?;
         let path = within_data(&entry.path().map_err(bad)?).map_err(bad)?;
         let kind = entry.header().entry_type();
-        if kind.is_file() {
+        // A database has holes, which tar writes down as a kind of its own and fills again when it is read.
+        if kind.is_file() || kind.is_gnu_sparse() {
             is_empty = false;
             take(Entry { path, file: Some(&mut entry) })?;
         } else if kind.is_dir() {

@@ -159,6 +159,12 @@ impl Session {
         }
     }
 
+    /// Trusts one key alone from now on, by its fingerprint: another that was right when we connected may be in other hands
+    /// by now.
+    pub fn trust_only(&mut self, fingerprint: String) {
+        self.target.trust.given = Some(fingerprint);
+    }
+
     /// Returns the file of the key that let us in; `None` if it was one of the agent's.
     #[must_use]
     pub fn key_file(&self) -> Option<PathBuf> {
