@@ -24,7 +24,12 @@ REBOOT = signal.SIGRTMIN + 5
 REBOOT_STATUS = 133
 
 MACHINES = pathlib.Path("/run/machines")
-CGROUPS = [path for path in map(pathlib.Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")) if (path / "cgroup.procs").exists()]
+# The hierarchies that a systemd wants a part of: one on most systems, two where the old kind is mounted as well.
+CGROUPS = [
+    path
+    for path in map(pathlib.Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"))
+    if (path / "cgroup.procs").exists()
+]
 CGROUP_PREFIX = "chat-pretend-cloud"
 
 _all = []
@@ -90,7 +95,8 @@ class Machine:
         leader = self._leader()
         if leader is None:
             raise RuntimeError(f"{self._name} is off")
-        enter = ["nsenter", "--target", str(leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
+        namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
+        enter = ["nsenter", "--target", str(leader), *namespaces]
         environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
         ended = subprocess.run(
             [*enter, *environment, *command], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
