@@ -15,11 +15,11 @@ if ! is_new "$key" "$2"; then
     is_new "$fresh" "$2" || { echo "$fresh is another key than the one that was announced" >&2; exit 1; }
     # An sshd that finds fault with its configuration would not come back. Debian's misses a directory while it is being
     # restarted, which cloud-init does once on a new machine.
-    tries=10
+    tries=30
     until sshd -t -h "$fresh"; do
         tries=$((tries - 1))
         [ "$tries" -gt 0 ] || exit 1
-        sleep 0.3
+        sleep 0.1
     done
     cp "$fresh" "$key.part"
     ssh-keygen -y -f "$fresh" >"$key.pub.part"
