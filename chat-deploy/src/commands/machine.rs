@@ -212,11 +212,9 @@ impl<'a> MachinePlace<'a> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
         let target = remote::machine_target(self.context, machine, address)?;
         let mut connection = match remote::dial(self.context, target, expect) {
-            // Another key is the affair of whoever asked for this.
-            Err(error @ Error::Remote(RemoteError::WrongHostKey { .. })) => return Err(error),
-            Err(error @ Error::Remote(_)) if expect == Expect::Booting => {
+            Err(Error::Remote(error)) if expect == Expect::Booting && error.is_transient() => {
                 self.show_console(machine);
-                return Err(error);
+                return Err(error.into());
             }
             dialled => dialled?,
         };
