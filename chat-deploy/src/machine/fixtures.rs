@@ -165,7 +165,7 @@ pub(super) fn running() -> Observed {
     }
 }
 
-/// The write-up's machine, made by clicking.
+/// A machine made in the console, by clicking.
 pub(super) fn by_hand() -> Observed {
     Observed {
         namesake: Some(machine("i-9", "sg-9", named("myserver"))),

@@ -6,7 +6,7 @@ use super::range::{ANYWHERE, AutoAmongRanges, Source, SshFrom};
 use crate::cli::{AwsFlags, MachineFlags};
 use crate::cloud::{ImageId, InstanceType, SubnetId};
 
-/// The types that are tried when none is named, in this order: the write-up's, and the one that newer accounts and zones
+/// The types that are tried when none is named, in this order: the oldest small one, and the one that newer accounts and zones
 /// have in its place.
 pub const DEFAULT_TYPES: [&str; 2] = ["t2.micro", "t3.micro"];
 /// The size of the disk, in GiB, when none is named: what the image needs.

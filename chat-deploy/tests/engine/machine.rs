@@ -406,7 +406,7 @@ fn if_nothing_is_to_be_had_all_that_was_tried_is_said() {
     assert_up(&cloud, "after a shortage");
 }
 
-/// Makes the machine of the write-up: by hand, with a group of its own.
+/// Makes a machine as a person does in the console: by hand, with a group of its own.
 fn by_hand(cloud: &FakeCloud) {
     cloud.account().add_stranger("myserver", "launch-wizard-3");
 }
