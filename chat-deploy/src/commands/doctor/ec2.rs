@@ -88,7 +88,8 @@ fn choice(look: &Look) -> Result<String, Error> {
     });
     Ok(launch.map_or_else(String::new, |(choice, why)| {
         let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        format!("a new one would be a {} in {}{why}", choice.kind, choice.zone)
+        let but: String = plan.warnings.iter().map(|warning| format!("; {warning}")).collect();
+        format!("a new one would be a {} in {}{why}{but}", choice.kind, choice.zone)
     }))
 }
 
