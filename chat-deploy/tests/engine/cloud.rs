@@ -108,6 +108,11 @@ impl FakeCloud {
         self.script().deed = Some((calls, Box::new(deed)));
     }
 
+    /// Lets so much time pass that every machine is what it was to become.
+    pub(crate) fn wait(&self) {
+        self.sleep(Duration::from_secs(60));
+    }
+
     /// Begins anew after a run; tells whether what was to happen in it did.
     pub(crate) fn end_run(&self) -> bool {
         let script = std::mem::take(&mut *self.script());

@@ -1,5 +1,12 @@
 //! The machine engine over EC2 in memory: exactly one machine with exactly the right rules, or nothing of ours, wherever it
 //! starts and whatever happened before, at any call; and everybody else's things as they were.
+//!
+//! What goes beyond one deployer with one machine of its own has files: `racing.rs`, `adopting.rs`, and `settings.rs` for
+//! what changes from one run to the next.
+
+mod adopting;
+mod racing;
+mod settings;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +22,7 @@ use chat_deploy::machine::spec::Spec;
 use chat_deploy::machine::{Machine, MachineError, tags};
 use chat_deploy::report::{Event, Report};
 
-use crate::cloud::{FAULTS, FakeCloud, Fault, PASSING, has, rule};
+use crate::cloud::{FAULTS, FakeCloud, Fault, PASSING, has};
 
 const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO+p0qf11dOnFjeXuQlM0EH/pu7QXN0fU8WnHXAZX+9D user@example.com";
@@ -225,6 +232,28 @@ fn with_every_fault<T>(
     }
 }
 
+/// Does the same after one history: lets `act` fail in every way at every call in turn, and hands what is left to `check`.
+fn with_every_fault_after<T>(
+    history: fn(&FakeCloud),
+    act: impl Fn(&FakeCloud) -> Result<T, Trouble>,
+    check: impl Fn(&FakeCloud, &str),
+) {
+    for fault in FAULTS {
+        for call in 0.. {
+            assert!(call < 200, "it never ends");
+            let cloud = world(1, history);
+            cloud.fail_after(call, fault);
+            let _ = act(&cloud);
+            let came = cloud.end_run();
+            cloud.account().settle();
+            check(&cloud, &format!("{fault:?} at call {call}"));
+            if !came {
+                break;
+            }
+        }
+    }
+}
+
 fn up_with_faults(cloud: &FakeCloud, begin: &dyn Fn()) -> Result<Option<Machine>, Trouble> {
     begin();
     up(cloud)
@@ -315,52 +344,6 @@ fn down_survives_what_passes() {
     });
 }
 
-/// Lets another deployer do `other` before each call of `up` in turn.
-fn with_another_at_every_call(
-    other: fn(&FakeCloud),
-    check: impl Fn(&FakeCloud, &str, Result<Option<Machine>, Trouble>),
-) {
-    for (name, history) in histories() {
-        for call in 0.. {
-            assert!(call < 200, "{name} never ends");
-            let cloud = world(1, history);
-            cloud.meanwhile(call, other);
-            let result = up(&cloud);
-            let came = cloud.end_run();
-            check(&cloud, &format!("after {name}, at call {call}"), result);
-            if !came {
-                break;
-            }
-        }
-    }
-}
-
-#[test]
-fn two_ups_at_once_make_one_machine() {
-    with_another_at_every_call(
-        |cloud| drop(up(cloud).unwrap()),
-        |cloud, when, result| {
-            result.unwrap_or_else(|trouble| panic!("{when}: {trouble:?}"));
-            assert_up(cloud, when);
-        },
-    );
-}
-
-#[test]
-fn an_up_and_a_down_at_once_can_be_followed_by_either() {
-    let other = |cloud: &FakeCloud| drop(down(cloud));
-    with_another_at_every_call(other, |cloud, when, _| {
-        cloud.account().settle();
-        up(cloud).unwrap_or_else(|trouble| panic!("{when}: {trouble:?}"));
-        assert_up(cloud, when);
-    });
-    with_another_at_every_call(other, |cloud, when, _| {
-        cloud.account().settle();
-        down(cloud).unwrap_or_else(|trouble| panic!("{when}: {trouble:?}"));
-        assert_nothing_left(cloud, when);
-    });
-}
-
 #[test]
 fn a_type_that_is_not_to_be_had_gives_way_to_the_next() {
     for code in ["InsufficientInstanceCapacity", "Unsupported"] {
@@ -404,46 +387,6 @@ fn if_nothing_is_to_be_had_all_that_was_tried_is_said() {
     cloud.account().refused.clear();
     up(&cloud).unwrap();
     assert_up(&cloud, "after a shortage");
-}
-
-/// Makes a machine as a person does in the console: by hand, with a group of its own.
-fn by_hand(cloud: &FakeCloud) {
-    cloud.account().add_stranger("myserver", "launch-wizard-3");
-}
-
-#[test]
-fn a_machine_made_by_hand_is_adopted_and_given_back() {
-    for fault in FAULTS {
-        for call in 0.. {
-            let when = format!("{fault:?} at call {call}");
-            let cloud = world(1, by_hand);
-            let before = others(&cloud);
-            cloud.fail_after(call, fault);
-            let _ = up(&cloud);
-            let mut came = cloud.end_run();
-            cloud.account().settle();
-
-            up(&cloud).unwrap_or_else(|trouble| panic!("{when}: {trouble:?}"));
-            cloud.account().settle();
-            assert_eq!(plan_up(&cloud, &spec()).unwrap().steps, [], "{when}");
-            assert_eq!(cloud.account().alive().len(), 2, "{when}");
-            let groups = cloud.account().all_groups();
-            let rules: Vec<_> = groups[1].1.iter().map(|rule| rule.rule.clone()).collect();
-            assert!(spec().rules().iter().chain([&rule(22)]).all(|wanted| rules.contains(wanted)), "{when}");
-
-            cloud.end_run();
-            cloud.fail_after(call, fault);
-            let _ = down(&cloud);
-            came |= cloud.end_run();
-            cloud.account().settle();
-            down(&cloud).unwrap_or_else(|trouble| panic!("{when}: {trouble:?}"));
-            assert_nothing_left(&cloud, &when);
-            assert_eq!(others(&cloud), before, "{when}");
-            if !came {
-                break;
-            }
-        }
-    }
 }
 
 #[test]
