@@ -202,6 +202,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Connect(ConnectError::Interrupted) => interrupt::EXIT_CODE,
             Self::Settings(_)
             | Self::Connect(_)
             | Self::NoHost
@@ -282,6 +283,9 @@ impl Error {
                 "name one with --instance NAME; `chat-deploy status` lists what there is".to_owned()
             }
             Self::UnknownInstance { .. } => "`chat-deploy status` lists what there is".to_owned(),
+            Self::Interrupted | Self::CutShort(_) | Self::Connect(ConnectError::Interrupted) => {
+                "run the same command again to go on".to_owned()
+            }
             Self::Connect(error) => {
                 let here = "or add --provider local to deploy to this machine";
                 return error.hint().into_iter().chain([here]).map(str::to_owned).collect();
@@ -339,7 +343,6 @@ impl Error {
             Self::NothingToRollBackTo(name) | Self::ReleaseNotClear { instance: name, .. } => {
                 format!("`chat-deploy releases --instance {name}` lists them")
             }
-            Self::Interrupted | Self::CutShort(_) => "run the same command again to go on".to_owned(),
         };
         vec![hint]
     }

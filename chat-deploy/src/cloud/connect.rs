@@ -6,6 +6,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use super::Cloud;
+use crate::interrupt::Interrupt;
 
 /// Which account and region, where that is not left to AWS's own variables and files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,9 @@ pub enum ConnectError {
         /// Why not.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Ctrl-C, while credentials were fetched.
+    #[error("interrupted while looking for AWS credentials")]
+    Interrupted,
     /// The system does not let us have a thread.
     #[error("the AWS client could not be set up")]
     Setup(#[source] io::Error),
@@ -74,7 +78,7 @@ impl ConnectError {
             Self::BadCredentials { .. } => Some(
                 "`aws login` (or `aws sso login`) renews them; --profile names others; `aws sts get-caller-identity` shows whether they work",
             ),
-            Self::Setup(_) => None,
+            Self::Interrupted | Self::Setup(_) => None,
         }
     }
 }
@@ -106,17 +110,18 @@ pub enum AddressError {
     },
 }
 
-/// Reaches EC2, having looked for region and credentials; no call is made yet.
+/// Reaches EC2, having looked for region and credentials; no call is made yet. None will outlast an interrupt by more than
+/// a moment.
 ///
 /// # Errors
 ///
 /// [`ConnectError`], within a few seconds also where there is nothing to be found.
-pub fn connect(settings: &Ec2Settings) -> Result<Box<dyn Cloud + Send>, ConnectError> {
+pub fn connect(settings: &Ec2Settings, interrupt: &Interrupt) -> Result<Box<dyn Cloud + Send>, ConnectError> {
     #[cfg(feature = "ec2")]
-    return super::ec2::Ec2::connect(settings).map(|ec2| Box::new(ec2) as _);
+    return super::ec2::Ec2::connect(settings, interrupt).map(|ec2| Box::new(ec2) as _);
     #[cfg(not(feature = "ec2"))]
     {
-        let _ = settings;
+        let _ = (settings, interrupt);
         Err(ConnectError::NotBuilt)
     }
 }

@@ -36,6 +36,7 @@ use super::{
     InstanceType, KeyPair, KeyPairId, Launch, NewGroup, Offering, Permission, RouteToInternet, Rule, RuleId,
     SecurityGroup, Subjects, Subnet, SubnetId, Tags, TypeFacts, VpcId,
 };
+use crate::interrupt::Interrupt;
 
 pub use self::checkip::public_address;
 
@@ -53,15 +54,21 @@ pub struct Ec2 {
     /// Set if EC2 is to do nothing but say whether it would.
     dry_run: Option<bool>,
     driver: Arc<Driver>,
+    interrupt: Interrupt,
 }
 
 impl Ec2 {
-    fn over(config: aws_sdk_ec2::config::Builder, region: String, driver: Driver) -> Self {
+    fn over(
+        config: aws_sdk_ec2::config::Builder,
+        region: String,
+        driver: Driver,
+        interrupt: Interrupt,
+    ) -> Self {
         let client = Client::from_conf(config.retry_classifier(retry::FullZonesAreFinal).build());
-        Self { client, region, dry_run: None, driver: Arc::new(driver) }
+        Self { client, region, dry_run: None, driver: Arc::new(driver), interrupt }
     }
 
-    /// Waits for EC2's answer.
+    /// Waits for EC2's answer, or until the run is to stop.
     fn send<T, E>(
         &self,
         call: Call,
@@ -70,7 +77,10 @@ impl Ec2 {
     where
         E: ProvideErrorMetadata + RequestId + Error + Send + Sync + 'static,
     {
-        self.driver.wait(answer).map_err(|error| call.failed(error))
+        match self.driver.wait_unless(&self.interrupt, answer) {
+            Some(answer) => answer.map_err(|error| call.failed(error)),
+            None => Err(call.abandoned()),
+        }
     }
 
     /// Waits for all pages of EC2's answer, and reads each item.

@@ -357,7 +357,8 @@ fn chat_port(spec: &Spec, observed: &Observed) -> Option<u16> {
 /// Reaches the account and region that the person means.
 pub(super) fn connect(context: &Context<'_>) -> Result<Box<dyn Cloud + Send>, Error> {
     let ec2 = &context.settings.ec2;
-    Ok(cloud::connect(&Ec2Settings { region: ec2.region.clone(), profile: ec2.profile.clone() })?)
+    let settings = Ec2Settings { region: ec2.region.clone(), profile: ec2.profile.clone() };
+    Ok(cloud::connect(&settings, &context.interrupt)?)
 }
 
 /// Tells whether a machine is ours, rather than adopted.

@@ -23,6 +23,7 @@ use aws_sdk_ec2::config::{self, IdentityCache};
 use super::driver::Driver;
 use super::{Ec2, retry};
 use crate::cloud::{ConnectError, Ec2Settings};
+use crate::interrupt::Interrupt;
 
 /// How long one attempt may take. RunInstances takes a few seconds on a bad day.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -37,16 +38,18 @@ const DISABLE_METADATA: &str = "AWS_EC2_METADATA_DISABLED";
 
 impl Ec2 {
     /// Looks for region and credentials. No call is made to EC2 yet; to others only if the credentials are had from them.
+    /// Neither this nor any later call outlasts an interrupt by more than a moment.
     ///
     /// # Errors
     ///
     /// [`ConnectError`], within a few seconds also where there is nothing to be found.
-    pub fn connect(settings: &Ec2Settings) -> Result<Self, ConnectError> {
+    pub fn connect(settings: &Ec2Settings, interrupt: &Interrupt) -> Result<Self, ConnectError> {
         let retries = retry::settings(variable)?;
         let driver = Driver::start().map_err(ConnectError::Setup)?;
-        let config = driver.wait(load(settings, retries))?;
+        let loaded = driver.wait_unless(interrupt, load(settings, retries));
+        let config = loaded.unwrap_or(Err(ConnectError::Interrupted))?;
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        Ok(Self::over(config::Builder::from(&config), region, driver))
+        Ok(Self::over(config::Builder::from(&config), region, driver, interrupt.clone()))
     }
 }
 

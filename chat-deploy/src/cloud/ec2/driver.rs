@@ -1,10 +1,21 @@
 //! The thread that keeps the SDK's connections and clocks going, so that everybody else may simply wait for an answer.
 
 use std::io;
+use std::pin::pin;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use crate::interrupt::Interrupt;
+
+/// How much longer an answer is waited for once the run is to stop. EC2 takes a second on most days, and an answer that
+/// comes saves the next run from finding out what became of the call.
+const GRACE: Duration = Duration::from_secs(3);
+/// How soon an interrupt is noticed.
+const HEED: Duration = Duration::from_millis(50);
 
 /// One runtime on a thread of its own. Any number of threads may wait on it at once; what they wait for runs on them.
 #[derive(Debug)]
@@ -32,6 +43,22 @@ impl Driver {
     /// Waits for a future on the calling thread, which must not be one of a runtime.
     pub(super) fn wait<F: Future>(&self, future: F) -> F::Output {
         self.handle.block_on(future)
+    }
+
+    /// The same, but gives up a moment after the run was asked to stop; the answer is `None` then, and what was asked for
+    /// may have been done.
+    pub(super) fn wait_unless<F: Future>(&self, interrupt: &Interrupt, future: F) -> Option<F::Output> {
+        self.handle.block_on(async {
+            let mut future = pin!(future);
+            while !interrupt.is_set() {
+                tokio::select! {
+                    biased;
+                    answer = &mut future => return Some(answer),
+                    () = sleep(HEED) => {}
+                }
+            }
+            timeout(GRACE, future).await.ok()
+        })
     }
 }
 

@@ -89,6 +89,14 @@ impl Call {
         self.with_message(CloudErrorKind::Other, why.to_owned())
     }
 
+    /// The error for a call that the person no longer waited for.
+    pub(super) fn abandoned(self) -> CloudError {
+        self.with_message(
+            CloudErrorKind::Unreachable,
+            "no answer had come when the run was asked to stop".to_owned(),
+        )
+    }
+
     /// The error for a thing that EC2 says was not there, though not as an error.
     pub(super) fn not_found(self) -> CloudError {
         self.with_message(CloudErrorKind::NotFound, "there was none".to_owned())

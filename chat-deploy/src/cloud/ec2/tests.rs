@@ -62,6 +62,11 @@ impl Script {
 
     /// Builds the adapter as it is in use, but for pauses and time limits, which are short.
     fn ec2_with(&self, change: impl FnOnce(Builder) -> Builder) -> Ec2 {
+        self.ec2_until(&Interrupt::default(), change)
+    }
+
+    /// The same, for a run that may be asked to stop.
+    fn ec2_until(&self, interrupt: &Interrupt, change: impl FnOnce(Builder) -> Builder) -> Ec2 {
         let pause = Duration::from_millis(1);
         let retries = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
         let config = Config::builder()
@@ -73,7 +78,7 @@ impl Script {
                 TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build(),
             )
             .http_client(self.clone());
-        Ec2::over(change(config), "us-east-1".to_owned(), Driver::start().unwrap())
+        Ec2::over(change(config), "us-east-1".to_owned(), Driver::start().unwrap(), interrupt.clone())
     }
 
     fn requests(&self) -> Vec<Request> {

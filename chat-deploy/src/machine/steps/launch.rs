@@ -50,8 +50,7 @@ pub fn run(engine: &Engine<'_>, plan: &LaunchPlan, group: Group) -> Result<Insta
             Ok(machine) => return Ok(machine),
             Err(unmade) => unmade,
         };
-        generation += 1;
-        advance(engine, &id, generation)?;
+        generation = advance(engine, &id, generation)?;
         match unmade {
             Unmade::Refused(source) => {
                 tried.push(refusal(choice, &source));
@@ -174,10 +173,18 @@ fn bring_up(engine: &Engine<'_>, machine: Instance) -> Result<Instance, Failure>
     }
 }
 
-/// Notes for all runs to come that the next token is in use; before it is.
-fn advance(engine: &Engine<'_>, group: &GroupId, generation: u64) -> Result<(), Failure> {
-    let tags = Tags::from([(tags::GENERATION.to_owned(), generation.to_string())]);
-    engine.calls().call_when_visible(|| engine.cloud.tag(group.as_str(), &tags))
+/// Notes for all runs to come that the next token is in use, before it is; returns its number. Another run may have come
+/// further by now: the number never goes back to a token that is not known to be used up.
+fn advance(engine: &Engine<'_>, group: &GroupId, spent: u64) -> Result<u64, Failure> {
+    let calls = engine.calls();
+    let noted = Group::find(&calls, group)?.generation;
+    if noted > spent {
+        return Ok(noted);
+    }
+    let next = spent + 1;
+    let tags = Tags::from([(tags::GENERATION.to_owned(), next.to_string())]);
+    calls.call_when_visible(|| engine.cloud.tag(group.as_str(), &tags))?;
+    Ok(next)
 }
 
 /// EC2 may say only after it began that it has no machine of this type left.

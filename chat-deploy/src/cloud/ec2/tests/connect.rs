@@ -13,6 +13,7 @@ use super::super::checkip::address_from;
 use super::super::retry;
 use crate::cloud::ec2::Ec2;
 use crate::cloud::{AddressError, Cloud as _, ConnectError, Ec2Settings};
+use crate::interrupt::Interrupt;
 
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 const KEY: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
@@ -24,7 +25,7 @@ const REGION: (&str, &str) = ("AWS_REGION", "eu-west-1");
 #[ignore = "run by the other tests of this file, each in surroundings of its own"]
 fn connects() {
     let settings = Ec2Settings { region: None, profile: std::env::var("TEST_PROFILE").ok() };
-    match Ec2::connect(&settings) {
+    match Ec2::connect(&settings, &Interrupt::default()) {
         Ok(ec2) => println!("=> {}", ec2.region()),
         Err(error) => println!("=> {}", error_chain(&error)),
     }

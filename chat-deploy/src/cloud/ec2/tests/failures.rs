@@ -1,5 +1,7 @@
 //! What EC2 and the way to it may answer instead, what is tried again, and what a person reads.
 
+use std::thread;
+
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_sdk_ec2::config::ProvideCredentials;
 use chat_client::link::error_chain;
@@ -101,6 +103,20 @@ fn silence_has_an_end() {
     let error = ec2.default_vpc().unwrap_err();
     assert_eq!(error.kind, CloudErrorKind::Unreachable);
     assert_eq!(script.requests().len(), MAX_ATTEMPTS as usize);
+}
+
+#[test]
+fn a_run_that_is_to_stop_does_not_wait_for_an_answer() {
+    let interrupt = Interrupt::default();
+    let ec2 = Script::of([Reply::Silence]).ec2_until(&interrupt, |config| config);
+    thread::scope(|threads| {
+        let call = threads.spawn(|| ec2.default_vpc());
+        interrupt.set();
+        let error = call.join().unwrap().unwrap_err();
+        assert!(error.to_string().ends_with("no answer had come when the run was asked to stop"), "{error}");
+    });
+    // An answer that comes at once is still taken, so that what was done is known.
+    assert!(Script::of([vpc()]).ec2_until(&interrupt, |config| config).default_vpc().is_ok());
 }
 
 #[test]
