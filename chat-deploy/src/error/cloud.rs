@@ -85,7 +85,7 @@ pub(super) fn apply_hints(error: &ApplyError) -> Vec<String> {
         ApplyError::Astray { .. } => {
             "the EC2 console may say more; run the same command again to make another machine"
         }
-        ApplyError::Late { .. } => {
+        ApplyError::Late { .. } | ApplyError::Invisible { .. } => {
             return vec![
                 AGAIN.to_owned(),
                 "if that comes to the same, `chat-deploy down` and `up` begin anew".to_owned(),

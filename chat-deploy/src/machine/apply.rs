@@ -60,6 +60,14 @@ pub enum ApplyError {
         /// How it was seen last: `pending`, `not visible yet`, `running without a public address`.
         last: String,
     },
+    /// What a call needs was made, and did not show.
+    #[error("what was just made was not visible within {} s", within.as_secs())]
+    Invisible {
+        /// How long it had.
+        within: Duration,
+        /// What EC2 said last.
+        source: CloudError,
+    },
     /// A machine went where it should not.
     #[error("{machine} went to {state} instead{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
     Astray {
@@ -201,18 +209,18 @@ impl Run<'_> {
         match step {
             Step::ImportKey { .. } | Step::DeleteKey { .. } => steps::take_key_step(&calls, step),
             Step::CreateGroup { name, vpc } => {
-                let group = self.group.insert(steps::create_group::run(&calls, name, vpc)?);
+                let group = self.group.insert(steps::create_group::run(engine, name, vpc)?);
                 Ok(Some(format!("{name} ({})", group.id)))
             }
             Step::OpenPorts { group, rules } => {
                 let made = self.group.as_ref().map(|group| &group.id);
                 let group = group.as_ref().or(made).ok_or(NO_GROUP)?;
-                nothing_more(steps::open_ports::run(&calls, group, rules))
+                nothing_more(steps::open_ports::run(engine, group, rules))
             }
             Step::ClosePorts { group, rules } => nothing_more(steps::close_ports::run(&calls, group, rules)),
             Step::Launch(launch) => {
                 let group = match &launch.group {
-                    Some(id) => Group::find(&calls, id)?,
+                    Some(id) => Group::find(engine, id)?,
                     None => self.group.clone().ok_or(NO_GROUP)?,
                 };
                 self.leaves(steps::launch::run(engine, launch, group)?)

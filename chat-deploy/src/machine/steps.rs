@@ -20,7 +20,7 @@ pub mod terminate;
 mod wait;
 
 use crate::cloud::{CloudError, GroupId, SecurityGroup};
-use crate::machine::apply::ApplyError;
+use crate::machine::apply::{ApplyError, Engine};
 use crate::machine::plan::Step;
 use crate::machine::tags::GENERATION;
 
@@ -82,8 +82,8 @@ impl Group {
     /// # Errors
     ///
     /// A call's.
-    pub fn find(calls: &Calls<'_>, id: &GroupId) -> Result<Self, Failure> {
-        let found = calls.call_when_visible(|| calls.cloud.groups(std::slice::from_ref(id)))?;
+    pub fn find(engine: &Engine<'_>, id: &GroupId) -> Result<Self, Failure> {
+        let found = engine.call_when_visible(|| engine.cloud.groups(std::slice::from_ref(id)))?;
         match found.first() {
             Some(group) => Ok(Self::of(group)),
             None => Err(ApplyError::Gone { resource: id.to_string() }.into()),

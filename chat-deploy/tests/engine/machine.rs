@@ -1,18 +1,20 @@
 //! The machine engine over EC2 in memory: exactly one machine with exactly the right rules, or nothing of ours, wherever it
 //! starts and whatever happened before, at any call; and everybody else's things as they were.
 //!
-//! What goes beyond one deployer with one machine of its own has files: `racing.rs`, `adopting.rs`, and `settings.rs` for
-//! what changes from one run to the next.
+//! What goes beyond one deployer with one machine of its own has files: `racing.rs`, `adopting.rs`, `settings.rs` for what
+//! changes from one run to the next, and `waiting.rs` for what takes its time.
 
 mod adopting;
 mod racing;
 mod settings;
+mod waiting;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
-use chat_deploy::cloud::{GroupRule, Instance, InstanceState, InstanceType, KeyPair, SecurityGroup, Tags};
+use chat_deploy::cloud::{
+    Cloud as _, GroupRule, Instance, InstanceState, InstanceType, KeyPair, SecurityGroup, Tags,
+};
 use chat_deploy::interrupt::Interrupt;
 use chat_deploy::machine::apply::{ApplyError, Engine, apply};
 use chat_deploy::machine::diff::{diff, diff_to_nothing};
@@ -402,7 +404,7 @@ fn what_is_not_tagged_as_ours_any_more_is_not_deleted() {
             (tags::INSTANCE.to_owned(), "other".to_owned()),
         ]),
     ] {
-        chat_deploy::cloud::Cloud::tag(&cloud, machine.id.as_str(), &tags).unwrap();
+        cloud.tag(machine.id.as_str(), &tags).unwrap();
         let result = carry_out(&cloud, &plan);
         assert!(matches!(result, Err(Trouble::Applying(ApplyError::NotOurs { .. }))), "{result:?}");
         assert_eq!(cloud.account().alive().len(), 2);
@@ -428,33 +430,4 @@ fn an_interrupt_is_heeded_between_steps() {
     let result = up(&cloud);
     assert!(matches!(result, Err(Trouble::Applying(ApplyError::Interrupted { before: "create-group" }))));
     assert_nothing_left(&cloud, "after an interrupt");
-}
-
-#[test]
-fn an_interrupt_is_heeded_while_waiting() {
-    struct Stop<'a>(&'a Interrupt);
-    impl Report for Stop<'_> {
-        fn event(&self, event: &Event<'_>) {
-            if matches!(event, Event::Progress { .. }) {
-                self.0.set();
-            }
-        }
-    }
-    let cloud = FakeCloud::new(0);
-    let (spec, interrupt) = (spec(), Interrupt::default());
-    let plan = plan_up(&cloud, &spec).unwrap();
-    let engine = Engine { report: &Stop(&interrupt), ..engine(&cloud, &spec, &interrupt) };
-    let result = apply(&engine, &plan);
-    assert!(matches!(result, Err(ApplyError::Interrupted { before: "launch" })), "{result:?}");
-    up(&cloud).unwrap();
-    assert_up(&cloud, "after an interrupt");
-}
-
-#[test]
-fn a_wait_ends_and_says_what_was_seen_last() {
-    let cloud = Arc::new(FakeCloud::new(0));
-    let (spec, interrupt) = (spec(), Interrupt::default());
-    let plan = plan_up(&cloud, &spec).unwrap();
-    let hasty = Engine { state_timeout: Duration::from_secs(2), ..engine(&cloud, &spec, &interrupt) };
-    insta::assert_snapshot!(apply(&hasty, &plan).unwrap_err());
 }

@@ -1,10 +1,10 @@
 //! Makes the security group. It comes first: it is what later runs recognise an unfinished one by, and the client token of
 //! the machine is made from its id.
 
-use super::wait::{Aim, Calls, Look};
+use super::wait::{Aim, Look};
 use super::{Failure, Group};
 use crate::cloud::{CloudErrorKind, NewGroup, VpcId};
-use crate::machine::apply::ApplyError;
+use crate::machine::apply::{ApplyError, Engine};
 use crate::machine::tags;
 
 /// Takes the step; returns the group.
@@ -12,7 +12,8 @@ use crate::machine::tags;
 /// # Errors
 ///
 /// [`ApplyError::Taken`] if somebody else has a group of that name, [`ApplyError::Late`], or a call's.
-pub fn run(calls: &Calls<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure> {
+pub fn run(engine: &Engine<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure> {
+    let calls = engine.calls();
     let group = NewGroup {
         name: name.to_owned(),
         description: format!("The chat server {}, made by chat-deploy", calls.instance),
@@ -21,13 +22,14 @@ pub fn run(calls: &Calls<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure>
     };
     match calls.call(|| calls.cloud.create_group(&group)) {
         Ok(id) => Ok(Group { id, generation: 0 }),
-        Err(error) if error.kind == CloudErrorKind::Duplicate => find(calls, name, vpc),
+        Err(error) if error.kind == CloudErrorKind::Duplicate => find(engine, name, vpc),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Finds the group that an earlier run made, or this one with a call whose answer was lost.
-fn find(calls: &Calls<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure> {
+fn find(engine: &Engine<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure> {
+    let calls = engine.calls();
     let aim = Aim { of: &name, wanted: "visible", within: calls.visible_timeout };
     let look = || {
         let groups = calls.call(|| calls.cloud.groups_named(name, vpc))?;
@@ -40,5 +42,5 @@ fn find(calls: &Calls<'_>, name: &str, vpc: &VpcId) -> Result<Group, Failure> {
             None => Ok(Look::NotVisible),
         }
     };
-    calls.look_until(&aim, look, |_, _| {})
+    engine.look_until(&aim, look)
 }

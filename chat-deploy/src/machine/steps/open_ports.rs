@@ -1,8 +1,8 @@
 //! Opens ports in a security group.
 
 use super::Failure;
-use super::wait::Calls;
 use crate::cloud::{CloudErrorKind, GroupId, Rule};
+use crate::machine::apply::Engine;
 use crate::machine::tags;
 
 /// Takes the step: one call for each rule, since one that is there already makes EC2 refuse a whole call, and one after
@@ -10,11 +10,11 @@ use crate::machine::tags;
 ///
 /// # Errors
 ///
-/// A call's.
-pub fn run(calls: &Calls<'_>, group: &GroupId, rules: &[Rule]) -> Result<(), Failure> {
-    let ours = tags::ours(calls.instance);
+/// [`ApplyError::Invisible`](crate::machine::apply::ApplyError::Invisible), or a call's.
+pub fn run(engine: &Engine<'_>, group: &GroupId, rules: &[Rule]) -> Result<(), Failure> {
+    let ours = tags::ours(engine.instance);
     rules.iter().try_for_each(|rule| {
-        match calls.call_when_visible(|| calls.cloud.authorize(group, rule, &ours)) {
+        match engine.call_when_visible(|| engine.cloud.authorize(group, rule, &ours)) {
             Err(Failure::Cloud(error)) if error.kind == CloudErrorKind::Duplicate => Ok(()),
             answer => answer,
         }

@@ -15,7 +15,7 @@ use crate::machine::apply::Engine;
 pub fn run(engine: &Engine<'_>, id: &InstanceId) -> Result<Instance, Failure> {
     let calls = engine.calls();
     engine.wait(id, "stopped, so that it could be started", || {
-        match calls.call_when_visible(|| calls.cloud.start_instance(id)) {
+        match engine.call_when_visible(|| engine.cloud.start_instance(id)) {
             Ok(()) => Ok(Look::There(())),
             // It is on its way to be stopped still, or on its way out.
             Err(Failure::Cloud(error)) if error.kind == CloudErrorKind::WrongState => {

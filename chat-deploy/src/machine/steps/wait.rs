@@ -76,20 +76,25 @@ impl Calls<'_> {
         call()
     }
 
-    /// Makes a call about something that was just made: that it is not found means that it does not show yet.
-    pub(super) fn call_when_visible<T>(
+    /// Makes a call about something that was just made: that it is not found means that it does not show yet. Tells of
+    /// every attempt that was in vain.
+    fn call_when_visible<T>(
         &self,
         call: impl Fn() -> Result<T, CloudError>,
+        mut tell: impl FnMut(Duration, &CloudError),
     ) -> Result<T, Failure> {
         let start = self.clock.now();
         loop {
-            let elapsed = self.clock.now().saturating_sub(start);
-            match self.call(&call) {
-                Err(error) if error.kind == CloudErrorKind::NotFound && elapsed < self.visible_timeout => {
-                    self.pause(elapsed)?;
-                }
+            let source = match self.call(&call) {
+                Err(error) if error.kind == CloudErrorKind::NotFound => error,
                 answer => return Ok(answer?),
+            };
+            let elapsed = self.clock.now().saturating_sub(start);
+            if elapsed >= self.visible_timeout {
+                return Err(ApplyError::Invisible { within: self.visible_timeout, source }.into());
             }
+            tell(elapsed, &source);
+            self.pause(elapsed)?;
         }
     }
 
@@ -152,6 +157,18 @@ impl<'a> Engine<'a> {
         Calls { cloud, instance, clock, interrupt, visible_timeout }
     }
 
+    /// Makes a call about something that was just made, and goes on while EC2 does not find it, for the engine's
+    /// `visible_timeout` at most; reports what EC2 says meanwhile.
+    pub(super) fn call_when_visible<T>(
+        &self,
+        call: impl Fn() -> Result<T, CloudError>,
+    ) -> Result<T, Failure> {
+        self.calls().call_when_visible(call, |elapsed, error| {
+            let units = Some((elapsed.as_secs(), self.visible_timeout.as_secs()));
+            self.report.event(&Event::Progress { units, note: &format!("not visible yet: {error}") });
+        })
+    }
+
     /// Looks until a machine or a group is as wanted, within the engine's `state_timeout`, and reports what it is
     /// meanwhile.
     pub(super) fn wait<T>(
@@ -160,10 +177,18 @@ impl<'a> Engine<'a> {
         wanted: &'static str,
         look: impl FnMut() -> Result<Look<T>, Failure>,
     ) -> Result<T, Failure> {
-        let within = self.state_timeout;
-        self.calls().look_until(&Aim { of, wanted, within }, look, |elapsed, last| {
-            let units = Some((elapsed.as_secs(), within.as_secs()));
-            self.report.event(&Event::Progress { units, note: &format!("{of} is {last}") });
+        self.look_until(&Aim { of, wanted, within: self.state_timeout }, look)
+    }
+
+    /// Looks until something is as wanted, and reports what it is meanwhile.
+    pub(super) fn look_until<T>(
+        &self,
+        aim: &Aim<'_>,
+        look: impl FnMut() -> Result<Look<T>, Failure>,
+    ) -> Result<T, Failure> {
+        self.calls().look_until(aim, look, |elapsed, last| {
+            let units = Some((elapsed.as_secs(), aim.within.as_secs()));
+            self.report.event(&Event::Progress { units, note: &format!("{} is {last}", aim.of) });
         })
     }
 }
