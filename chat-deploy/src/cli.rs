@@ -109,8 +109,8 @@ pub struct SshFlags {
     /// Whom to log in as [default: ec2-user on EC2, else whom --host names, else your own name]
     #[arg(long, global = true, env = "CHAT_DEPLOY_USER", hide_env_values = true, value_name = "NAME", value_hint = ValueHint::Username)]
     pub user: Option<LoginName>,
-    /// Private key to log in with; a new machine on EC2 lets it in [default: those of the agent and ~/.ssh; on EC2 one made
-    /// for the instance]
+    /// Private key to log in with; a new machine on EC2 lets it in [default: those of the agent and ~/.ssh; on EC2 one
+    /// that chat-deploy has made for you, the same for all instances]
     #[arg(long, global = true, env = "CHAT_DEPLOY_KEY", hide_env_values = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: Option<PathBuf>,
     /// Fingerprint that the machine's host key must have, as `ssh-keygen -lf` prints it

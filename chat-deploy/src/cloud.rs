@@ -202,6 +202,12 @@ pub trait Cloud: Sync {
     /// [`CloudError`].
     fn untag(&self, resource: &str, keys: &[&str]) -> Result<(), CloudError>;
 
+    /// Asks by a dry run, which changes nothing, whether one call would do. A cloud that has no permissions does not say.
+    fn permission(&self, action: Action, subjects: &Subjects) -> Option<Permission> {
+        let _ = (action, subjects);
+        None
+    }
+
     /// Asks by dry runs, which change nothing, what the credentials allow: one entry for each of [`Action::ALL`]. A cloud
     /// that has no permissions answers with none.
     fn permissions(&self, subjects: &Subjects) -> Vec<(Action, Permission)> {

@@ -337,9 +337,7 @@ impl Error {
                 return hints::pins_hint(error).into_iter().collect();
             }
             Self::Apply(error) => return hints::apply_hint(error),
-            Self::NothingDeployed(name) => {
-                format!("`chat-deploy up --instance {name} --provider local` deploys one")
-            }
+            Self::NothingDeployed(_) => "`chat-deploy up` with the same options deploys one".to_owned(),
             Self::NothingToRollBackTo(name) | Self::ReleaseNotClear { instance: name, .. } => {
                 format!("`chat-deploy releases --instance {name}` lists them")
             }

@@ -176,7 +176,7 @@ impl Step {
             Self::Unpin(address) | Self::Pin { address, .. } => address.to_string(),
             Self::Stop { pid } => format!("server (pid {pid})"),
             Self::Backup => "accounts, identity and keys".to_owned(),
-            Self::RemoveInstance { .. } => "releases, configuration, logs and data".to_owned(),
+            Self::RemoveInstance { .. } => "releases, configuration and data".to_owned(),
         }
     }
 
@@ -261,7 +261,7 @@ fn removal_rows(releases: usize, has_data: bool) -> Vec<Row> {
     if has_data {
         rows.push(Row::new(Action::Remove, "data", "accounts, identity and keys"));
     }
-    rows.push(Row::new(Action::Remove, "instance", "configuration, logs and the directory itself"));
+    rows.push(Row::new(Action::Remove, "instance", "configuration, and all else that chat-deploy put there"));
     rows
 }
 

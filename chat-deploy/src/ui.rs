@@ -27,6 +27,9 @@ use self::plain::Plain;
 pub use self::style::Style;
 use self::terminal::Terminal;
 
+/// How wide the column of the steps is: as the longest of their names.
+pub(crate) const STEP_WIDTH: usize = 12;
+
 /// A server that is ready to be talked to.
 #[derive(Clone, Debug)]
 pub struct Ready<'a> {
@@ -187,5 +190,17 @@ impl Report for Ui {
 
 /// One line about a step that is done.
 fn step_line(step: &str, what: &str, elapsed: Duration) -> String {
-    format!("{step:<9} {}  ({:.1} s)", printable(what), elapsed.as_secs_f64())
+    format!("{step:<STEP_WIDTH$} {}  ({:.1} s)", printable(what), elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steps_are_about_begins_in_one_column() {
+        let line = |step| step_line(step, "x", Duration::from_millis(1250));
+        assert_eq!(line("create-group"), "create-group x  (1.2 s)");
+        assert_eq!(line("pin"), "pin          x  (1.2 s)");
+    }
 }

@@ -363,6 +363,10 @@ impl Cloud for Ec2 {
         self.send(call, request.send()).map(drop)
     }
 
+    fn permission(&self, action: Action, subjects: &Subjects) -> Option<Permission> {
+        Some(permissions::ask_one(&Self { dry_run: Some(true), ..self.clone() }, action, subjects))
+    }
+
     fn permissions(&self, subjects: &Subjects) -> Vec<(Action, Permission)> {
         permissions::ask(&Self { dry_run: Some(true), ..self.clone() }, subjects)
     }

@@ -190,4 +190,20 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn only_tags_of_ours_are_written_on_what_is_there() {
+        for statement in statements() {
+            let tags = |name: &str| ["CreateTags", "DeleteTags"].contains(&name);
+            let condition = &statement["Condition"];
+            // What is just being made gets a name too.
+            let while_making = condition["StringEquals"].get("ec2:CreateAction").is_some();
+            if actions(&statement).into_iter().any(tags) && !while_making {
+                let keys = &condition["ForAllValues:StringLike"]["aws:TagKeys"];
+                assert_eq!(keys, "chat-deploy:*", "{statement:#}");
+            }
+        }
+        let ours = [tags::MANAGED, tags::INSTANCE, tags::GENERATION, tags::BOOTSTRAP_KEY, tags::HOST_KEY];
+        assert!(ours.iter().all(|key| key.starts_with("chat-deploy:")));
+    }
 }

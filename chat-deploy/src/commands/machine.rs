@@ -22,7 +22,7 @@ use crate::host::ssh::{self, keys, rotation};
 use crate::instance::InstanceName;
 use crate::machine::apply::{self, Engine};
 use crate::machine::diff::diff;
-use crate::machine::observe::{Observed, catalog, observe};
+use crate::machine::observe::{Catalog, Observed, catalog, observe};
 use crate::machine::plan::{Plan, Step};
 use crate::machine::spec::{SSH_PORT, Spec};
 use crate::machine::tags;
@@ -102,12 +102,13 @@ impl<'a> MachinePlace<'a> {
     }
 
     /// Looks at what there is, and at what there would be for a new machine even if there is one.
-    pub(super) fn look_for_new(&self) -> Result<Look, Error> {
+    pub(super) fn look_for_new(&self) -> Result<(Look, Catalog), Error> {
         let mut look = self.look()?;
-        if look.observed.catalog.is_none() {
-            look.observed.catalog = Some(catalog(&*self.cloud, &look.spec)?);
-        }
-        Ok(look)
+        let catalog = match look.observed.catalog.take() {
+            Some(catalog) => catalog,
+            None => catalog(&*self.cloud, &look.spec)?,
+        };
+        Ok((look, catalog))
     }
 
     fn look(&self) -> Result<Look, Error> {

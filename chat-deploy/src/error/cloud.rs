@@ -53,7 +53,7 @@ pub(super) fn machine_hints(error: &MachineError) -> Vec<String> {
     let hint = match error {
         MachineError::Cloud(error) => return call_hints(error),
         MachineError::Several { .. } => {
-            "chat-deploy never makes two; look at them in the EC2 console, and remove the tag chat-deploy:instance from those that are not meant"
+            "chat-deploy never makes two, so somebody copied the tags: in the EC2 console, terminate those that are not meant, or remove their tag chat-deploy:instance to keep them; then run the same command again"
         }
         MachineError::SeveralToAdopt { .. } => {
             "give the one that is meant a name of its own in the EC2 console, or take another --instance name"

@@ -16,6 +16,7 @@ use crate::machine::plan::{Plan, Step};
 use crate::machine::spec::Spec;
 use crate::machine::tags::Ownership;
 
+pub use launch::consider;
 pub use removal::diff_to_nothing;
 
 /// Plans how to get the machine, from what was observed with the same `spec`.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
-use super::step_line;
+use super::{STEP_WIDTH, step_line};
 use crate::error::printable;
 use crate::report::Event;
 
@@ -28,7 +28,7 @@ impl Plain {
                 Ok(())
             }
             Event::Progress { units: Some((done, total)), note } if self.is_due() => {
-                writeln!(err, "{:<9} {done} of {total}  {}", self.step.get(), printable(note))
+                writeln!(err, "{:<STEP_WIDTH$} {done} of {total}  {}", self.step.get(), printable(note))
             }
             Event::Progress { .. } => Ok(()),
             Event::Finished { step, what, elapsed } => writeln!(err, "{}", step_line(step, what, *elapsed)),

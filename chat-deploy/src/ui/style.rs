@@ -137,6 +137,12 @@ mod tests {
             Error::Connect(ConnectError::NoRegion { looked_at: "AWS_REGION".to_owned() }),
             denied_call().into(),
             MachineError::NotAdopted { instance: instance(), id: InstanceId::new("i-1") }.into(),
+            MachineError::Several {
+                instance: instance(),
+                region: "us-east-1".to_owned(),
+                ids: vec![InstanceId::new("i-1"), InstanceId::new("i-2")],
+            }
+            .into(),
             Error::MachineNotRunning {
                 instance: instance(),
                 id: InstanceId::new("i-1"),
@@ -175,6 +181,7 @@ mod tests {
             ApplyError::Interrupted { before: "confirm" }.into(),
             Error::from(denied()).cut_short(),
             Error::NothingToRollBackTo(instance()),
+            Error::NothingDeployed(instance()),
         ]
     }
 

@@ -4,15 +4,16 @@ use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::step_line;
 use super::style::Style;
+use super::{STEP_WIDTH, step_line};
 use crate::error::printable;
 use crate::report::Event;
 
-const SPINNER: &str = "{spinner} {prefix:<9} {wide_msg} {elapsed}";
-const BAR: &str = "{spinner} {prefix:<9} {bar:24} {percent:>3} %  {wide_msg} {elapsed}";
+const SPINNER: &str = "{wide_msg} {elapsed}";
+const BAR: &str = "{bar:24} {percent:>3} %  {wide_msg} {elapsed}";
 const TICK: Duration = Duration::from_millis(100);
 
 /// The step under way, drawn.
@@ -79,8 +80,13 @@ impl Terminal {
     }
 }
 
+/// Returns the style of a line that has this behind the step's name.
 fn template(text: &str) -> ProgressStyle {
-    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+    parse(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn parse(text: &str) -> Result<ProgressStyle, TemplateError> {
+    ProgressStyle::with_template(&format!("{{spinner}} {{prefix:<{STEP_WIDTH}}} {text}"))
 }
 
 #[cfg(test)]
@@ -90,7 +96,7 @@ mod tests {
     #[test]
     fn the_templates_are_valid() {
         for text in [SPINNER, BAR] {
-            ProgressStyle::with_template(text).unwrap();
+            parse(text).unwrap();
         }
     }
 }

@@ -23,6 +23,11 @@ pub(super) fn ask(dry: &Ec2, subjects: &Subjects) -> Vec<(Action, Permission)> {
     })
 }
 
+/// Asks about one call. `dry` must be set to do nothing.
+pub(super) fn ask_one(dry: &Ec2, action: Action, subjects: &Subjects) -> Permission {
+    verdict(Trial::on(subjects).call(dry, action))
+}
+
 fn verdict(answer: Result<(), CloudError>) -> Permission {
     match answer {
         Ok(()) => Permission::Allowed,

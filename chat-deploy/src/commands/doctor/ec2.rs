@@ -1,16 +1,17 @@
 //! `doctor` on EC2: the account, what it may do, what the region offers, and the machine if there is one.
 
 use super::{Findings, of_host};
-use crate::cloud::{Cloud, Permission, Subjects, VpcId};
+use crate::cloud::{Action, Cloud, CloudErrorKind, InstanceType, Permission, Subjects, VpcId};
 use crate::commands::Context;
 use crate::commands::machine::{Look, MachinePlace};
 use crate::commands::remote::Expect;
 use crate::error::Error;
 use crate::instance::InstanceName;
-use crate::machine::Machine;
-use crate::machine::diff::diff;
-use crate::machine::observe::Observed;
-use crate::machine::plan::Step;
+use crate::machine::diff::consider;
+use crate::machine::observe::{Catalog, Observed};
+use crate::machine::plan::LaunchPlan;
+use crate::machine::spec::Spec;
+use crate::machine::{Machine, MachineError};
 
 /// The name to plan for when none was given; nothing is made of it.
 const ANY_NAME: &str = "doctor";
@@ -35,27 +36,29 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
     findings.take("key", place.public_key().map(|_| "can be used to log in".to_owned()))?;
     let look = place.look_for_new();
     let subjects = match &look {
-        Ok(look) => subjects(look, vpc),
+        Ok((look, catalog)) => subjects(look, catalog, vpc),
         Err(_) => Subjects { vpc, ..Subjects::default() },
     };
     of_permissions(&*place.cloud, &subjects, findings)?;
-    findings.take("machine", look.and_then(|look| choice(&look)))?;
+    match look {
+        Ok((look, catalog)) => of_new_machine(&*place.cloud, &look.spec, &catalog, &subjects, findings)?,
+        Err(error) => findings.take("machine", Err(error))?,
+    }
     if context.settings.instance.is_some() { of_machine(&place, findings) } else { Ok(()) }
 }
 
 /// Returns what permissions can be tried on.
-fn subjects(look: &Look, vpc: Option<VpcId>) -> Subjects {
-    let Observed { machine, group, rules, key_pairs, catalog, .. } = &look.observed;
-    let catalog = catalog.as_ref();
+fn subjects(look: &Look, catalog: &Catalog, vpc: Option<VpcId>) -> Subjects {
+    let Observed { machine, group, rules, key_pairs, .. } = &look.observed;
     Subjects {
         instance: machine.as_ref().map(|(_, instance)| instance.id.clone()),
         group: group.as_ref().map(|group| group.id.clone()),
         rule: rules.first().map(|rule| rule.id.clone()),
         key_name: key_pairs.first().map(|key| key.name.clone()),
-        image: catalog.and_then(|catalog| catalog.images.first()).map(|image| image.id.clone()),
+        image: catalog.images.first().map(|image| image.id.clone()),
         kind: look.spec.types.first().cloned(),
         vpc,
-        subnet: catalog.and_then(|catalog| catalog.subnets.first()).map(|subnet| subnet.id.clone()),
+        subnet: catalog.subnets.first().map(|subnet| subnet.id.clone()),
     }
 }
 
@@ -78,19 +81,69 @@ fn of_permissions(cloud: &dyn Cloud, subjects: &Subjects, findings: &mut Finding
     findings.open("permissions", &format!("none is missing; could not be tried: {}", unknown.join(", ")))
 }
 
-/// Says which machine would be made, whether or not there is one.
-fn choice(look: &Look) -> Result<String, Error> {
-    let nothing = Observed { catalog: look.observed.catalog.clone(), ..Observed::default() };
-    let plan = diff(&look.spec, &nothing)?;
-    let launch = plan.steps.iter().find_map(|step| match step {
-        Step::Launch(launch) => launch.choices.first().map(|choice| (choice, &launch.why)),
-        _ => None,
+/// Says which machine would be made, whether or not there is one, having looked at each type that is wanted.
+fn of_new_machine(
+    cloud: &dyn Cloud,
+    spec: &Spec,
+    catalog: &Catalog,
+    subjects: &Subjects,
+    findings: &mut Findings<'_>,
+) -> Result<(), Error> {
+    let (mut types, mut lacks) = (Vec::new(), Vec::new());
+    for kind in &spec.types {
+        let spec = Spec { types: vec![kind.clone()], ..spec.clone() };
+        let zones = consider(&spec, catalog).and_then(|(launch, _)| zones(cloud, &spec, launch, subjects));
+        match zones {
+            Ok(zones) => {
+                findings.good("type", &format!("{kind} is offered in {}", zones.join(", ")))?;
+                types.push(kind.clone());
+            }
+            // As long as another will do, nothing is wrong.
+            Err(MachineError::NoType { why, .. }) => {
+                findings.open("type", &why)?;
+                lacks.push(why);
+            }
+            // Whatever comes in the way of one comes in the way of all.
+            Err(error) => return findings.take("machine", Err(error.into())),
+        }
+    }
+    if types.is_empty() {
+        return findings.take("machine", Err(no_type(cloud, spec, lacks.join("; ")).into()));
+    }
+    let choice = consider(&Spec { types, ..spec.clone() }, catalog).map(|(launch, warning)| {
+        let choice = launch.first().map(ToString::to_string).unwrap_or_default();
+        let but = warning.map(|warning| format!("; {warning}")).unwrap_or_default();
+        format!("a new one would be a {choice}{but}")
     });
-    Ok(launch.map_or_else(String::new, |(choice, why)| {
-        let why = why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        let but: String = plan.warnings.iter().map(|warning| format!("; {warning}")).collect();
-        format!("a new one would be a {} in {}{why}{but}", choice.kind, choice.zone)
-    }))
+    findings.take("machine", choice.map_err(Error::from))
+}
+
+/// Returns where the account gets a type that the region has.
+fn zones(
+    cloud: &dyn Cloud,
+    spec: &Spec,
+    launch: LaunchPlan,
+    subjects: &Subjects,
+) -> Result<Vec<String>, MachineError> {
+    let first = launch.first();
+    let subjects = Subjects {
+        kind: first.map(|choice| choice.kind.clone()),
+        subnet: first.map(|choice| choice.subnet.clone()),
+        image: Some(launch.image.id.clone()),
+        ..subjects.clone()
+    };
+    match cloud.permission(Action::RunInstances, &subjects) {
+        Some(Permission::Unknown(error)) if error.kind == CloudErrorKind::TypeRefused => {
+            Err(no_type(cloud, spec, error.to_string()))
+        }
+        // What else comes in the way was told of with the permissions.
+        _ => Ok(launch.choices.into_iter().map(|choice| choice.zone).collect()),
+    }
+}
+
+fn no_type(cloud: &dyn Cloud, spec: &Spec, why: String) -> MachineError {
+    let types = spec.types.iter().map(InstanceType::as_str).collect::<Vec<_>>().join(" or ");
+    MachineError::NoType { region: cloud.region().to_owned(), types, why }
 }
 
 fn of_machine(place: &MachinePlace<'_>, findings: &mut Findings<'_>) -> Result<(), Error> {

@@ -16,8 +16,7 @@ pub(super) fn plan(spec: &Spec, observed: &Observed) -> Result<Plan, MachineErro
     let mut launch = choose(spec, catalog, &places)?;
     launch.group = observed.group.as_ref().map(|group| group.id.clone());
 
-    let mut plan = Plan::default();
-    warn_of_no_way_out(catalog, &places, &mut plan);
+    let mut plan = Plan { warnings: no_way_out(catalog, &places).into_iter().collect(), ..Plan::default() };
     if observed.key_pairs.iter().all(|key| key.name != launch.key_name) {
         let (name, public_key) = (launch.key_name.clone(), spec.public_key.clone());
         plan.steps.push(Step::ImportKey { name, public_key });
@@ -34,6 +33,16 @@ pub(super) fn plan(spec: &Spec, observed: &Observed) -> Result<Plan, MachineErro
     plan.cost = launch.first().and_then(|first| Cost::of(&catalog.region, &first.kind, launch.disk_gib));
     plan.steps.push(Step::Launch(Box::new(launch)));
     Ok(plan)
+}
+
+/// Says how a new machine would be made, whether or not there is one, and what to know of that.
+///
+/// # Errors
+///
+/// [`MachineError`] if nothing that would do is to be had.
+pub fn consider(spec: &Spec, catalog: &Catalog) -> Result<(LaunchPlan, Option<String>), MachineError> {
+    let places = places(spec, catalog)?;
+    Ok((choose(spec, catalog, &places)?, no_way_out(catalog, &places)))
 }
 
 /// Picks the subnets that will do, by their zones.
@@ -61,16 +70,14 @@ fn places<'a>(spec: &Spec, catalog: &'a Catalog) -> Result<Vec<&'a Subnet>, Mach
     Ok(if places.iter().any(leads_out) { places.into_iter().filter(leads_out).collect() } else { places })
 }
 
-/// Warns if no place is known to lead to the internet. It may all the same, through something else than a gateway of its
+/// Says so if no place is known to lead to the internet. It may all the same, through something else than a gateway of its
 /// own, so it is for the person to say.
-fn warn_of_no_way_out(catalog: &Catalog, places: &[&Subnet], plan: &mut Plan) {
-    if !places.iter().any(|subnet| catalog.routes.reaches(&subnet.id)) {
-        let ids: Vec<_> = places.iter().map(|subnet| subnet.id.as_str()).collect();
-        let them = ids.join(", ");
-        plan.warnings.push(format!(
-            "no route to an internet gateway is known for {them}: the machine may be out of reach"
-        ));
+fn no_way_out(catalog: &Catalog, places: &[&Subnet]) -> Option<String> {
+    if places.iter().any(|subnet| catalog.routes.reaches(&subnet.id)) {
+        return None;
     }
+    let them = places.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(", ");
+    Some(format!("no route to an internet gateway is known for {them}: the machine may be out of reach"))
 }
 
 /// Puts types and places in order: the types as the person prefers them, each in every place that offers it. The first

@@ -302,6 +302,8 @@ fn what_progress_says() {
     });
     let lines = lines.collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(lines);
+    let longest = plans.iter().flat_map(|plan| &plan.steps).map(|step| step.name().len()).max();
+    assert_eq!(longest, Some(crate::ui::STEP_WIDTH));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::cloud::CloudErrorKind;
 
 const DRY: &str = "Request would have succeeded, but DryRun flag is set.";
 
@@ -42,4 +43,18 @@ fn permissions_are_tried_on_what_there_is() {
     let requests = script.requests();
     let delete = requests.iter().find(|request| request["Action"] == "DeleteSecurityGroup").unwrap();
     assert_eq!(delete["GroupId"], group.as_str());
+}
+
+#[test]
+fn a_type_the_account_does_not_get_is_told_by_a_dry_run() {
+    let words = "The specified instance type is not eligible for Free Tier.";
+    let script = Script::of([refusal(400, "InvalidParameterCombination", words)]);
+    let subjects = Subjects { kind: Some(InstanceType::new("t2.micro")), ..Subjects::default() };
+    let Some(Permission::Unknown(error)) = script.ec2().permission(Action::RunInstances, &subjects) else {
+        panic!("it was refused");
+    };
+    assert_eq!(error.kind, CloudErrorKind::TypeRefused);
+    let [request] = &script.requests()[..] else { panic!("one call") };
+    assert_eq!((request["Action"].as_str(), request["DryRun"].as_str()), ("RunInstances", "true"));
+    assert_eq!(request["InstanceType"], "t2.micro");
 }
