@@ -36,8 +36,8 @@ enum Unmade {
 ///
 /// # Errors
 ///
-/// [`ApplyError::NoneLeft`] if none of the choices is to be had, [`ApplyError::Late`], [`ApplyError::Astray`],
-/// [`ApplyError::HostKey`], or a call's.
+/// [`ApplyError::NoneLeft`] if none of the choices is to be had, [`ApplyError::Late`], [`ApplyError::Invisible`],
+/// [`ApplyError::Astray`], [`ApplyError::HostKey`], or a call's.
 pub fn run(engine: &Engine<'_>, plan: &LaunchPlan, group: Group) -> Result<Instance, Failure> {
     let Group { id, mut generation } = group;
     let mut choices: VecDeque<&Choice> = plan.choices.iter().collect();
@@ -110,7 +110,7 @@ fn attempt(engine: &Engine<'_>, request: &Launch) -> Result<Result<Instance, Unm
     let mut launch = Launch { user_data: user_data::render(&key), ..request.clone() };
     launch.tags.insert(tags::BOOTSTRAP_KEY.to_owned(), key.fingerprint().to_owned());
 
-    let made = match engine.calls().call_when_visible(|| engine.cloud.run_instance(&launch)) {
+    let made = match engine.call_when_visible(|| engine.cloud.run_instance(&launch)) {
         Ok(made) => made,
         Err(Failure::Cloud(error)) => {
             if error.code.is_some() && !error.kind.is_transient() {
@@ -126,7 +126,13 @@ fn attempt(engine: &Engine<'_>, request: &Launch) -> Result<Result<Instance, Unm
                 _ => return Err(error.into()),
             }
         }
-        Err(failure) => return Err(failure),
+        Err(failure) => {
+            if matches!(failure, Failure::Other(_)) {
+                // What the machine needs never showed, so there is none.
+                let _ = engine.host_keys.forget(token);
+            }
+            return Err(failure);
+        }
     };
     if made.state.is_ending() {
         return Ok(Err(Unmade::Ended(await_running::astray(made).into())));
@@ -156,7 +162,7 @@ fn made_before(engine: &Engine<'_>, token: &str) -> Result<Instance, Failure> {
         Err(error) if error.kind == CloudErrorKind::NotFound => Ok(Look::NotVisible),
         Err(error) => Err(error.into()),
     };
-    calls.look_until(&aim, look, |_, _| {})
+    engine.look_until(&aim, look)
 }
 
 /// Finds a machine that another run made by now.
@@ -176,14 +182,13 @@ fn bring_up(engine: &Engine<'_>, machine: Instance) -> Result<Instance, Failure>
 /// Notes for all runs to come that the next token is in use, before it is; returns its number. Another run may have come
 /// further by now, so the number is looked at again first; EC2 cannot compare and set it in one call.
 fn advance(engine: &Engine<'_>, group: &GroupId, spent: u64) -> Result<u64, Failure> {
-    let calls = engine.calls();
-    let noted = Group::find(&calls, group)?.generation;
+    let noted = Group::find(engine, group)?.generation;
     if noted > spent {
         return Ok(noted);
     }
     let next = spent + 1;
     let tags = Tags::from([(tags::GENERATION.to_owned(), next.to_string())]);
-    calls.call_when_visible(|| engine.cloud.tag(group.as_str(), &tags))?;
+    engine.call_when_visible(|| engine.cloud.tag(group.as_str(), &tags))?;
     Ok(next)
 }
 
