@@ -10,6 +10,8 @@ use chat_core::known_servers::ServerAddress;
 use super::Context;
 use crate::apply::{Engine, apply};
 use crate::cli::Provider;
+#[cfg(feature = "ec2")]
+use crate::config::ServerConfig;
 use crate::desired::Desired;
 use crate::diff::diff;
 use crate::error::Error;
@@ -110,16 +112,17 @@ impl<'a> Session<'a> {
     }
 
     /// Forgets what is pinned for addresses that the machine had before it was stopped: by now they may be somebody else's.
+    /// `config` is what the server has.
     #[cfg(feature = "ec2")]
-    pub(super) fn forget_former_addresses(&self) -> Result<(), Error> {
-        let observed = self.observe_existing()?;
-        let Some((identity, address)) = observed.host.identity.zip(observed.address) else {
+    pub(super) fn forget_former_addresses(&self, config: &ServerConfig) -> Result<(), Error> {
+        let Some(identity) = self.host.identity()? else {
             return Ok(());
         };
+        let address = self.host.reach(config);
         let is_former = |pinned: &ServerAddress| {
             pinned.host() != address.host() && pinned.host().parse::<std::net::Ipv4Addr>().is_ok()
         };
-        for (pinned, _) in observed.pins.pins().filter(|pin| pin.1 == identity && is_former(pin.0)) {
+        for (pinned, _) in self.pins.read()?.pins().filter(|pin| pin.1 == identity && is_former(pin.0)) {
             self.pins.forget(pinned)?;
             self.note(&format!("{pinned} is not its address any more, and is not pinned any more"));
         }

@@ -3,23 +3,27 @@
 use super::place::{self, Place};
 use super::session::Session;
 use super::{Context, Outcome, connect};
+use crate::config::ServerConfig;
 use crate::desired::Desired;
 use crate::error::Error;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     match place::existing(context)? {
-        Place::Reachable(session) => start_server(context, &session),
+        Place::Reachable(session) => {
+            start_server(context, &session)?;
+        }
         #[cfg(feature = "ec2")]
         Place::Machine(machine) => {
             let session = machine.started()?;
-            let outcome = start_server(context, &session)?;
-            session.forget_former_addresses()?;
-            Ok(outcome)
+            let config = start_server(context, &session)?;
+            session.forget_former_addresses(&config)?;
         }
     }
+    Ok(Outcome::Done)
 }
 
-fn start_server(context: &Context<'_>, session: &Session<'_>) -> Result<Outcome, Error> {
+/// Starts the server; returns the configuration it has.
+fn start_server(context: &Context<'_>, session: &Session<'_>) -> Result<ServerConfig, Error> {
     let _lock = session.lock()?;
     let observed = session.observe_existing()?;
     let host = &observed.host;
@@ -41,5 +45,5 @@ fn start_server(context: &Context<'_>, session: &Session<'_>) -> Result<Outcome,
         session.apply(&plan)?;
     }
     connect::print(context, session, config, session.host.identity()?)?;
-    Ok(Outcome::Done)
+    Ok(config.clone())
 }

@@ -94,10 +94,13 @@ fn wait_until_answering(
     let deadline = engine.clock.now() + engine.start_timeout;
     loop {
         let proof = look(engine, release)?;
-        let (process, identity) = (running(proof.server)?, proof.identity);
-        match engine.health.check(address, identity, ANSWER_WITHIN) {
+        let process = running(proof.server.clone())?;
+        match engine.health.check(address, proof.identity, ANSWER_WITHIN) {
             Ok(health) => {
-                prove(engine, &process, &health, release)?;
+                // Seen before it answered, a new server may not have had its identity yet, nor even its program.
+                let is_whole = proof.identity.is_some() && proof.digest == Some(release.digest);
+                let proof = if is_whole { proof } else { look(engine, release)? };
+                prove(proof, &process, &health, release)?;
                 return Ok((process, health));
             }
             Err(unwell) if !unwell.is_transient => return Err(Sick::Unwell(unwell)),
@@ -128,10 +131,9 @@ fn same(before: &Process, now: &Process) -> Result<(), Sick> {
     if before.pid == now.pid { Ok(()) } else { Err(Sick::Died { how: None }) }
 }
 
-/// Makes sure that who answered is who the host says, runs the right program, and goes on running.
-fn prove(engine: &Engine<'_>, process: &Process, health: &Health, release: &Release) -> Result<(), Sick> {
-    // Asked again, because a new server makes its identity only after it was started.
-    let proof = look(engine, release)?;
+/// Makes sure that who answered is who the host says, and runs the right program. Whether it goes on running is for
+/// [`settle`] to see, or for the host.
+fn prove(proof: Proof, process: &Process, health: &Health, release: &Release) -> Result<(), Sick> {
     same(process, &running(proof.server)?)?;
     if proof.identity != Some(health.identity) {
         return Err(Sick::OtherServer);

@@ -142,7 +142,7 @@ fn in_stages(
     let agreed = args.yes || launch.is_some();
     let config = deploy(context, &session, state, release, args.restore.as_deref(), agreed)?;
     place.apply(&last)?;
-    session.forget_former_addresses()?;
+    session.forget_former_addresses(&config)?;
     connect::print(context, &session, &config, session.host.identity()?)
 }
 

@@ -56,7 +56,15 @@ pub trait Remote {
     /// [`RemoteError`].
     fn renew(&self) -> Result<(), RemoteError>;
 
-    /// Returns the host key that the other side proved to have, a line as in `ssh_host_ed25519_key.pub`.
+    /// Connects, verifies and logs in once more as [`Self::renew`] does, to see which host key the other side proves to have
+    /// now; a line as in `ssh_host_ed25519_key.pub`. Commands go over the connection there is, as before.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError`].
+    fn host_key_now(&self) -> Result<String, RemoteError>;
+
+    /// Returns the host key that the other side proved to have when it was connected to, a line of the same kind.
     fn host_key(&self) -> String;
 }
 

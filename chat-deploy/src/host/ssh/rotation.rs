@@ -23,7 +23,8 @@ const SWITCH: &str = include_str!("rotation/switch.sh");
 const SCRIPT_WITHIN: Duration = Duration::from_secs(30);
 /// How long the server may take to show the new key.
 const SHOWN_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A server that reads its keys anew does not listen for some hundredths of a second.
+const LOOK_EVERY: Duration = Duration::from_millis(15);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -90,7 +91,8 @@ pub enum RotationError {
 }
 
 /// Exchanges the host key in `key_file` on the host, if it still is the one with the fingerprint `bootstrap`, and returns
-/// the one in use then. Connections that are open stay open; the remote's own is a new one.
+/// the one in use then. Connections that are open stay open, the remote's own too: the new key is worth what the connection
+/// is that it was told over, so proof of it makes a new connection no better.
 ///
 /// # Errors
 ///
@@ -102,7 +104,7 @@ pub fn exchange(
     record: &mut dyn Record,
 ) -> Result<PublicKey, RotationError> {
     let noted = |source| RotationError::Record { peer: remote.peer(), source };
-    let former = shown_key(remote)?;
+    let former = shown_key(remote, remote.host_key())?;
     if fingerprint(&former) != bootstrap {
         // An earlier run got as far as here: the host has proved a key that is trusted and not this one.
         record.settle(&former).map_err(noted)?;
@@ -122,9 +124,9 @@ fn wait_until_shown(remote: &dyn Remote, fresh: &PublicKey) -> Result<(), Rotati
     let started = Instant::now();
     loop {
         thread::sleep(LOOK_EVERY);
-        match remote.renew() {
-            Ok(()) => {
-                let shown = shown_key(remote)?;
+        match remote.host_key_now() {
+            Ok(said) => {
+                let shown = shown_key(remote, said)?;
                 if same_key(&shown, fresh) {
                     return Ok(());
                 }
@@ -139,8 +141,7 @@ fn wait_until_shown(remote: &dyn Remote, fresh: &PublicKey) -> Result<(), Rotati
     }
 }
 
-fn shown_key(remote: &dyn Remote) -> Result<PublicKey, RotationError> {
-    let said = remote.host_key();
+fn shown_key(remote: &dyn Remote, said: String) -> Result<PublicKey, RotationError> {
     said.parse().map_err(|_| RotationError::NoKey { peer: remote.peer(), said })
 }
 

@@ -177,6 +177,10 @@ impl Session {
     fn link(&self) -> Arc<Link> {
         Arc::clone(&self.link.borrow())
     }
+
+    fn once_more(&self) -> Result<Arc<Link>, RemoteError> {
+        attempt(&self.target, &self.memory, self.within, self.within, &self.interrupt)
+    }
 }
 
 impl Remote for Session {
@@ -207,9 +211,12 @@ impl Remote for Session {
     }
 
     fn renew(&self) -> Result<(), RemoteError> {
-        let link = attempt(&self.target, &self.memory, self.within, self.within, &self.interrupt)?;
-        *self.link.borrow_mut() = link;
+        *self.link.borrow_mut() = self.once_more()?;
         Ok(())
+    }
+
+    fn host_key_now(&self) -> Result<String, RemoteError> {
+        Ok(self.once_more()?.host_key.to_string())
     }
 
     fn host_key(&self) -> String {
