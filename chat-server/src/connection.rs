@@ -1,46 +1,50 @@
 //! One connection: reads its bytes, cuts them into packets, decrypts them and acts on them, one after the other.
 //!
-//! Everything that needs no waiting happens in plain functions, straight from the shared read buffer; only what takes time
-//! (an account, a rate) is awaited, with nothing held but the bytes not yet handled. It holds up this connection alone.
-//! What a packet asks for is in `connection/requests.rs`, encryption in `connection/encryption.rs`; answers leave through
-//! `delivery`.
+//! Everything that needs no waiting happens at once, in plain functions, straight from the shared read buffer. What takes
+//! time (an account, a rate) holds up this connection alone, with nothing held but the bytes not yet handled: what it then
+//! waits for, and how it ends, is in `connection/phase.rs`; what takes more than time, in `connection/work.rs`. What a packet
+//! asks for is in `connection/requests.rs`, encryption in `connection/encryption.rs`; answers leave through `delivery`.
 
 mod encryption;
+mod phase;
 mod requests;
+mod work;
 
 pub(crate) use encryption::TABLES_AT_A_TIME;
+pub(crate) use work::Report;
 
-use std::future::poll_fn;
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chat_core::frame::{Frame, FrameBuffer, FrameError, split_frame};
 use chat_core::hello::Caps;
-use chat_core::names::Username;
+use chat_core::names::ClientId;
 use chat_core::notice::NoticeCode;
 use chat_core::packet::PacketType;
-use chat_core::rsa::PublicKey;
-use chat_core::secret::Secret;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use mio::net::TcpStream;
 
-use crate::delivery::{OpenError, Progress};
-use crate::hub::{Hub, Place};
+use crate::delivery::{OpenError, PeerKey};
+use crate::hub::Hub;
+use crate::presence::Presence;
 use crate::rate::Rates;
-
-/// How long a client that is going may take to read what it has been sent.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// How long requests of a client that has closed its side are still worked on: it may be a script that has said all it
-/// had to say, or it may be gone.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// How often a connection that waits for something else is asked whether its client is still there.
-const GONE_INTERVAL: Duration = Duration::from_millis(500);
+use phase::Phase;
+use work::Work;
 
 /// Most packets handled before other connections get their turn.
 const PACKETS_PER_TURN: usize = 64;
+
+/// What a connection that has had its turn needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing, until something happens.
+    Rest,
+    /// Another turn, after the others have had theirs.
+    Turn,
+    /// To be forgotten.
+    Gone,
+}
 
 /// How a connection came to its end.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,7 @@ enum Ending {
     #[error("closed by the client")]
     Eof,
     #[error("connection lost")]
-    Lost(#[source] std::io::Error),
+    Lost(#[source] io::Error),
     #[error("packet length is impossible")]
     Framing(#[source] FrameError),
     #[error("secure packet refused")]
@@ -71,13 +75,6 @@ enum Step {
     Wait(Work),
 }
 
-/// Something that cannot be done at once.
-enum Work {
-    Register(Username, Secret),
-    LogIn(Username, Secret),
-    TurnClassicOn(PublicKey),
-}
-
 /// What a connection has to wait for before its next packet; with neither, it has merely had its turn.
 struct Delay {
     work: Option<Work>,
@@ -91,86 +88,87 @@ struct Ours {
     prologue: Vec<u8>,
 }
 
-/// The state of one connection. There may be ten thousand, most of them idle: what few need is boxed.
-struct Connection {
+/// The state of one connection. There may be ten thousand, most of them at rest: what few need is boxed.
+pub(crate) struct Connection {
     hub: Rc<Hub>,
-    place: Place,
+    /// Its place in the reactor.
+    index: usize,
+    key: PeerKey,
     peer: SocketAddr,
     socket: Rc<TcpStream>,
+    phase: Phase,
     /// Bytes that have been read but not handled: part of a packet, or what waits behind some work.
     carried: Vec<u8>,
     /// While encryption is modern: the packet stream inside SECURE packets, as far as it has not been handled.
     secure: Option<Box<FrameBuffer>>,
     ours: Option<Box<Ours>>,
     /// None for addresses that are spared the rates.
-    rates: Option<Box<Rates>>,
+    rates: Option<Rates>,
     table_bytes: usize,
+    presence: Presence,
+    /// When the client closed its side, if that was noticed before its end was read.
+    closed_at: Option<Instant>,
+    /// Whether the socket may hold something that has not been read.
+    unread: bool,
+    /// Whether another turn has been asked for.
+    in_line: bool,
     spoke: bool,
     throttled: bool,
 }
 
-/// Takes a connection in; the future serves it until it ends.
-pub(crate) fn serve(hub: Rc<Hub>, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
-    let socket = Rc::new(stream);
-    let place = hub.open(Rc::clone(&socket));
-    let exempt = hub.limits.is_exempt(peer.ip());
-    let rates = (!exempt).then(|| Box::new(Rates::new(&hub.limits, Instant::now())));
-    tracing::debug!(client = %place.key.client, %peer, "connected");
-    let mut connection = Connection {
-        hub,
-        place,
-        peer,
-        socket,
-        carried: Vec::new(),
-        secure: None,
-        ours: None,
-        rates,
-        table_bytes: 0,
-        spoke: false,
-        throttled: false,
-    };
-    async move {
-        let ending = connection.read_until_end().await;
-        // Boxed, like all that is awaited rarely, so that an idle connection's future stays small.
-        Box::pin(connection.close(ending)).await;
-    }
-}
-
 impl Connection {
-    async fn read_until_end(&mut self) -> Ending {
-        let mut closed_since = None;
-        loop {
-            if let Err(error) = poll_fn(|context| self.socket.poll_read_ready(context)).await {
-                return Ending::Lost(error);
-            }
-            let mut outcome = self.read();
-            loop {
-                match outcome {
-                    Ok(None) => break,
-                    Ok(Some(delay)) => {
-                        if let Err(ending) = Box::pin(self.sit_out(delay, &mut closed_since)).await {
-                            return ending;
-                        }
-                        outcome = self.advance(&[]);
-                    }
-                    Err(ending) => return ending,
-                }
-            }
+    /// Takes a connection in, as the reactor's number `index`.
+    pub(crate) fn open(hub: Rc<Hub>, index: usize, stream: TcpStream, peer: SocketAddr) -> Self {
+        let socket = Rc::new(stream);
+        let key = hub.open(Rc::clone(&socket));
+        let exempt = hub.limits.is_exempt(peer.ip());
+        let rates = (!exempt).then(|| Rates::new(&hub.limits, Instant::now()));
+        let presence = Presence::new(hub.now());
+        tracing::debug!(client = %key.client, %peer, "connected");
+        Self {
+            hub,
+            index,
+            key,
+            peer,
+            socket,
+            phase: Phase::Open,
+            carried: Vec::new(),
+            secure: None,
+            ours: None,
+            rates,
+            table_bytes: 0,
+            presence,
+            closed_at: None,
+            unread: false,
+            in_line: false,
+            spoke: false,
+            throttled: false,
         }
     }
 
-    /// Reads what has come and handles it, up to something that has to be waited for.
+    /// Returns the client's number in the room.
+    pub(crate) fn client(&self) -> ClientId {
+        self.key.client
+    }
+
+    /// Reads what has come, once, and handles it up to something that has to be waited for.
     fn read(&mut self) -> Result<Option<Delay>, Ending> {
         let hub = Rc::clone(&self.hub);
         let mut buffer = hub.read_buffer.borrow_mut();
-        match self.socket.try_read(&mut buffer) {
+        match (&*self.socket).read(&mut buffer) {
             Ok(0) => Err(Ending::Eof),
             Ok(count) => {
-                self.hub.note(self.place, |presence, now| presence.heard(now));
+                // A read that did not fill the buffer has emptied the socket; only the end may be behind it.
+                self.unread = count == buffer.len() || self.closed_at.is_some();
+                self.presence.heard(hub.now());
                 self.advance(buffer.get(..count).unwrap_or_default())
             }
             Err(error) => match error.kind() {
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Ok(None),
+                io::ErrorKind::Interrupted => Ok(None),
+                io::ErrorKind::WouldBlock => {
+                    self.unread = false;
+                    Ok(None)
+                }
                 _ => Err(Ending::Lost(error)),
             },
         }
@@ -237,7 +235,7 @@ impl Connection {
             return Err(Ending::PlainWhileSecure);
         }
         let mut plain = Vec::new();
-        self.hub.decrypt(self.place.key, frame.body, &mut plain).map_err(Ending::Insecure)?;
+        self.hub.decrypt(self.key, frame.body, &mut plain).map_err(Ending::Insecure)?;
         if let Some(inner) = &mut self.secure {
             inner.extend(&plain);
         }
@@ -254,7 +252,7 @@ impl Connection {
         let step = match taken {
             None => None,
             Some(frame) => {
-                self.hub.log_received(self.place.key, &frame, Some(frame.body));
+                self.hub.log_received(self.key, &frame, Some(frame.body));
                 *pause = self.charge(1, 0);
                 Some(self.handle_plain(frame.kind, frame.body)?)
             }
@@ -271,18 +269,18 @@ impl Connection {
 
     /// Handles a packet whose body may be classic ciphertext.
     fn handle_frame(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
-        if frame.body.is_empty() || !self.hub.is_classic(self.place.key) {
-            self.hub.log_received(self.place.key, &frame, None);
+        if frame.body.is_empty() || !self.hub.is_classic(self.key) {
+            self.hub.log_received(self.key, &frame, None);
             return self.handle_plain(frame.kind, frame.body);
         }
         let mut plain = Vec::new();
-        match self.hub.decrypt(self.place.key, frame.body, &mut plain) {
+        match self.hub.decrypt(self.key, frame.body, &mut plain) {
             Ok(()) => {
-                self.hub.log_received(self.place.key, &frame, Some(&plain));
+                self.hub.log_received(self.key, &frame, Some(&plain));
                 self.handle_plain(frame.kind, &plain)
             }
             Err(error) => {
-                tracing::debug!(client = %self.place.key.client, %error, "dropped a packet");
+                tracing::debug!(client = %self.key.client, %error, "dropped a packet");
                 self.notice(NoticeCode::BadCipher, "A packet could not be decrypted and was dropped.");
                 Ok(Step::Next)
             }
@@ -292,14 +290,14 @@ impl Connection {
     /// Sends a NOTICE to a client that understands it; others get the original's silence.
     fn notice(&self, code: NoticeCode, text: &str) {
         if self.ours.as_ref().is_some_and(|ours| ours.caps.notice) {
-            self.hub.notice(self.place.key, code, text);
+            self.hub.notice(self.key, code, text);
         }
     }
 
     /// Counts packets and bytes; returns how long to wait before more, and says so at the first time of several.
     fn charge(&mut self, packets: u32, bytes: usize) -> Duration {
         let Some(rates) = &mut self.rates else { return Duration::ZERO };
-        let wait = rates.take(Instant::now(), packets, bytes);
+        let wait = rates.take(&self.hub.limits, Instant::now(), packets, bytes);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if first && !wait.is_zero() {
             self.notice(
@@ -309,85 +307,15 @@ impl Connection {
         }
         wait
     }
-
-    /// Waits for what the next packet has to wait for, but not for a client that is gone: it must not stay on the list, and
-    /// hold a place and a descriptor, because of what it sent before.
-    async fn sit_out(&mut self, delay: Delay, closed_since: &mut Option<Instant>) -> Result<(), Ending> {
-        if delay.work.is_none() && delay.pause.is_zero() {
-            tokio::task::yield_now().await;
-            return Ok(());
-        }
-        let socket = Rc::clone(&self.socket);
-        tokio::select! {
-            biased;
-            () = self.perform(delay) => Ok(()),
-            ending = until_gone(&socket, closed_since) => Err(ending),
-        }
-    }
-
-    async fn perform(&mut self, delay: Delay) {
-        match delay.work {
-            None => {}
-            Some(Work::Register(name, password)) => self.register(name, password).await,
-            Some(Work::LogIn(name, password)) => self.log_in(name, password).await,
-            Some(Work::TurnClassicOn(key)) => self.turn_classic_on(key).await,
-        }
-        if !delay.pause.is_zero() {
-            tokio::time::sleep(delay.pause).await;
-        }
-    }
-
-    /// Leaves the room at once, and the socket when the client has had time to read what it was sent.
-    async fn close(&mut self, ending: Ending) {
-        tracing::debug!(client = %self.place.key.client, reason = %ending, "disconnected");
-        if matches!(ending, Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure) {
-            self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));
-        }
-        self.hub.leave(self.place);
-        if !matches!(ending, Ending::Lost(_)) {
-            // A client that does not read in time loses what it did not read; nothing else depends on it.
-            let _ = tokio::time::timeout(LINGER, self.linger()).await;
-        }
-        self.hub.cut_off(self.place.key);
-        self.hub.forget(self.place);
-        self.hold_tables(0);
-        self.hub.admission.borrow_mut().release(self.peer.ip());
-    }
-
-    /// Writes what waits, says that nothing more comes, and reads to the end of the stream: closing a socket with unread
-    /// bytes would make the kernel reset the connection and destroy the answer under way.
-    async fn linger(&self) {
-        while self.hub.drain(self.place.key) == Progress::Blocked {
-            if self.socket.writable().await.is_err() {
-                return;
-            }
-        }
-        if socket2::SockRef::from(&*self.socket).shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        while self.socket.readable().await.is_ok() {
-            match self.socket.try_read(&mut self.hub.read_buffer.borrow_mut()) {
-                Ok(0) => return,
-                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
-                _ => {}
-            }
-        }
-    }
 }
 
-/// Waits until the client is gone: at once when the connection is broken, after [`GRACE`] in all when it has closed its side.
-async fn until_gone(socket: &TcpStream, closed_since: &mut Option<Instant>) -> Ending {
-    loop {
-        match socket.ready(Interest::READABLE.add(Interest::ERROR)).await {
-            Err(error) => return Ending::Lost(error),
-            Ok(ready) if ready.is_error() => return Ending::Lost(std::io::ErrorKind::ConnectionReset.into()),
-            Ok(ready) if ready.is_read_closed() => {
-                let since = closed_since.get_or_insert_with(Instant::now);
-                tokio::time::sleep_until((*since + GRACE).into()).await;
-                return Ending::Eof;
-            }
-            // There is more to read, and it stays unread while the connection waits.
-            Ok(_) => tokio::time::sleep(GONE_INTERVAL).await,
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most connections are at rest most of the time: what one takes is what ten thousand of them take.
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
     }
 }

@@ -11,7 +11,7 @@
 mod cipher;
 mod queue;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::rc::Rc;
 
@@ -19,8 +19,8 @@ use bytes::Bytes;
 use chat_core::frame::{self, FrameError};
 use chat_core::names::ClientId;
 use chat_core::packet::PacketType;
+use mio::net::TcpStream;
 use slab::Slab;
-use tokio::net::TcpStream;
 
 pub(crate) use cipher::{Cipher, Classic, OpenError};
 use queue::{Queue, Total};
@@ -194,30 +194,24 @@ impl Delivery {
         self.peers.iter().filter(|(_, peer)| !peer.finished).map(|(_, peer)| &peer.cipher)
     }
 
-    /// Writes what has been handed over. Calls `blocked` for each connection that has just begun to wait for its socket;
-    /// the caller then sees to it that [`Delivery::drain`] runs when the socket can take more.
-    pub(crate) fn flush(&mut self, mut blocked: impl FnMut(PeerKey, &Rc<TcpStream>)) {
+    /// Writes what has been handed over. Where a socket does not take everything, the caller sees to it that
+    /// [`Delivery::drain`] runs when it takes more.
+    pub(crate) fn flush(&mut self) {
         let Self { peers, batch, replied, scratch, bounds, waiting, log } = self;
         let space = Space { each: bounds.each, total: waiting };
         // Shared by all connections whose socket takes only a part, and made when the first one does.
         let mut shared = None;
-        let mut round = |index: usize, peer: &mut Peer| {
-            let was_waiting = peer.queue.is_some();
-            let progress = peer.flush(batch, &mut shared, scratch, &space, log.as_mut());
-            if progress == Progress::Blocked && !was_waiting {
-                blocked(PeerKey { index, client: peer.client }, &peer.socket);
-            }
-        };
+        let mut write = |peer: &mut Peer| peer.flush(batch, &mut shared, scratch, &space, log.as_mut());
         if batch.is_empty() {
             for index in replied.drain(..) {
                 if let Some(peer) = peers.get_mut(index) {
-                    round(index, peer);
+                    write(peer);
                 }
             }
         } else {
             replied.clear();
-            for (index, peer) in peers.iter_mut() {
-                round(index, peer);
+            for (_, peer) in peers.iter_mut() {
+                write(peer);
             }
         }
         batch.clear();
@@ -247,10 +241,14 @@ impl Delivery {
         }
     }
 
-    /// Returns a connection whose socket has not taken everything.
-    pub(crate) fn first_waiting(&self) -> Option<(PeerKey, Rc<TcpStream>)> {
-        let (index, peer) = self.peers.iter().find(|(_, peer)| peer.queue.is_some())?;
-        Some((PeerKey { index, client: peer.client }, Rc::clone(&peer.socket)))
+    /// Tells whether a connection waits for its socket.
+    pub(crate) fn is_waiting(&mut self, key: PeerKey) -> bool {
+        self.peer(key).is_some_and(|peer| peer.queue.is_some())
+    }
+
+    /// Tells whether any connection waits for its socket.
+    pub(crate) fn is_anyone_waiting(&self) -> bool {
+        self.waiting.get() > 0
     }
 
     /// Cuts a connection off: whatever it has not received is dropped, and its reader sees the end of the stream.
@@ -308,16 +306,17 @@ impl Peer {
         scratch: &mut Vec<u8>,
         space: &Space<'_>,
         log: Option<&mut PacketLog>,
-    ) -> Progress {
+    ) {
         let cursor = std::mem::take(&mut self.cursor);
         let rest = if self.finished { &[] } else { batch.get(cursor..).unwrap_or_default() };
         if self.ready.is_empty() && matches!(self.cipher, Cipher::Plain) {
             if let Some(log) = log {
                 log.sent(self.client, rest, rest);
             }
-            return self.write(rest, space, |from| {
+            self.write(rest, space, |from| {
                 shared.get_or_insert_with(|| Bytes::copy_from_slice(batch)).slice(cursor + from..)
             });
+            return;
         }
         // The scratch buffer is large enough for everyone after the first few; `ready` goes back to no memory at all.
         scratch.clear();
@@ -327,10 +326,8 @@ impl Peer {
             self.encode(rest, log);
         }
         let bytes = std::mem::take(&mut self.ready);
-        let progress =
-            self.write(&bytes, space, |from| Bytes::copy_from_slice(bytes.get(from..).unwrap_or_default()));
+        self.write(&bytes, space, |from| Bytes::copy_from_slice(bytes.get(from..).unwrap_or_default()));
         *scratch = bytes;
-        progress
     }
 
     /// Writes `bytes` behind what waits already; `keep` makes the part from an offset on last until the socket takes it.
@@ -390,10 +387,10 @@ impl Peer {
 }
 
 /// Writes as much as the socket takes at once, which may be nothing.
-fn write_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write_now(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        match socket.try_write(rest) {
+        match socket.write(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => written += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

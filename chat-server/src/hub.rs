@@ -1,7 +1,8 @@
 //! What all connections share: the room, delivery, accounts and keys, on one thread.
 //!
 //! Everything here runs on the server's single event-loop thread, so state is in `RefCell`s, no lock is taken on the way
-//! of a message, and nothing can come between the steps of one function.
+//! of a message, and nothing can come between the steps of one function. What is handed over here leaves at the end of the
+//! round, when `reactor` calls [`Hub::flush`].
 //!
 //! Invariant: no borrow of a cell lives across an `await`.
 
@@ -9,7 +10,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chat_core::frame::Frame;
 use chat_core::hello::Hello;
@@ -17,28 +17,24 @@ use chat_core::names::ClientId;
 use chat_core::noise::Identity;
 use chat_core::notice::{self, NoticeCode};
 use chat_core::packet::PacketType;
-use chat_core::ping;
 use chat_core::rsa::hazmat::Decryptor;
-use slab::Slab;
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use mio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::connection::TABLES_AT_A_TIME;
+use crate::connection::{Report, TABLES_AT_A_TIME};
 use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
-use crate::presence::{Presence, Tick, Verdict};
+use crate::presence::Tick;
 use crate::room::{Effect, Event, Room};
 use crate::status::{Census, Connections};
 use crate::tables::TableMemory;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
-
-/// How often connections are judged.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The server's own keys.
 pub(crate) struct Keys {
@@ -65,23 +61,16 @@ pub(crate) struct Hub {
     pub(crate) admission: RefCell<Admission>,
     /// Where every connection reads to; empty again before the next one's turn.
     pub(crate) read_buffer: RefCell<Vec<u8>>,
+    /// Where tasks that work for a connection say how it went; each has one at a time at most.
+    pub(crate) reports: UnboundedSender<Report>,
     room: RefCell<Room>,
     delivery: RefCell<Delivery>,
-    presences: RefCell<Slab<(PeerKey, Presence)>>,
     effects: RefCell<Vec<Effect>>,
     /// Whose events have changed the user list since it was last handed over.
     unlisted: RefCell<HashSet<ClientId>>,
-    work: Notify,
     now: Cell<Tick>,
     /// When it was last logged that there are too many connections.
     full_logged: Cell<Option<Tick>>,
-}
-
-/// A connection's place in the hub.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) key: PeerKey,
-    presence: usize,
 }
 
 impl Hub {
@@ -92,6 +81,7 @@ impl Hub {
         keys: Keys,
         clock: Clock,
         delivery: Delivery,
+        reports: UnboundedSender<Report>,
     ) -> Self {
         Self {
             limits,
@@ -104,43 +94,39 @@ impl Hub {
             admission: RefCell::default(),
             room: RefCell::default(),
             delivery: RefCell::new(delivery),
-            presences: RefCell::default(),
             effects: RefCell::default(),
             unlisted: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
-            work: Notify::new(),
+            reports,
             now: Cell::new(0),
             full_logged: Cell::new(None),
         }
     }
 
     /// Lets a connection in; from now on it receives what everyone does.
-    pub(crate) fn open(&self, socket: Rc<TcpStream>) -> Place {
+    pub(crate) fn open(&self, socket: Rc<TcpStream>) -> PeerKey {
         let client = self.room.borrow_mut().open();
-        let key = self.delivery.borrow_mut().add(client, socket);
-        let presence = self.presences.borrow_mut().insert((key, Presence::new(self.now.get())));
-        Place { key, presence }
+        self.delivery.borrow_mut().add(client, socket)
     }
 
     /// Takes a connection out of the room and tells the rest; it is still to receive what was handed over before.
-    pub(crate) fn leave(self: &Rc<Self>, place: Place) {
-        self.list_for(place.key.client);
-        self.delivery.borrow_mut().finish(place.key);
-        self.presences.borrow_mut().try_remove(place.presence);
-        self.with_effects(place.key, |room, effects| room.close(place.key.client, effects));
+    pub(crate) fn leave(&self, key: PeerKey) {
+        self.list_for(key.client);
+        self.delivery.borrow_mut().finish(key);
+        self.with_effects(key, |room, effects| room.close(key.client, effects));
     }
 
     /// Forgets a connection that has left.
-    pub(crate) fn forget(&self, place: Place) {
-        self.delivery.borrow_mut().remove(place.key);
+    pub(crate) fn forget(&self, key: PeerKey) {
+        self.delivery.borrow_mut().remove(key);
     }
 
     /// Applies a client's event to the room and hands over what follows from it.
-    pub(crate) fn apply(self: &Rc<Self>, key: PeerKey, event: Event<'_>) {
+    pub(crate) fn apply(&self, key: PeerKey, event: Event<'_>) {
         self.with_effects(key, |room, effects| room.handle(key.client, event, effects));
     }
 
-    fn with_effects(self: &Rc<Self>, key: PeerKey, decide: impl FnOnce(&mut Room, &mut Vec<Effect>)) {
+    fn with_effects(&self, key: PeerKey, decide: impl FnOnce(&mut Room, &mut Vec<Effect>)) {
         let mut effects = self.effects.take();
         decide(&mut self.room.borrow_mut(), &mut effects);
         for effect in effects.drain(..) {
@@ -164,7 +150,7 @@ impl Hub {
     }
 
     /// Hands over the user list if this client has changed it: its own list comes before anything else that it causes.
-    fn list_for(self: &Rc<Self>, client: ClientId) {
+    fn list_for(&self, client: ClientId) {
         if self.unlisted.borrow().contains(&client) {
             self.list();
         }
@@ -172,7 +158,7 @@ impl Hub {
 
     /// Hands over the user list if it has changed. Changes that came together share one list: a crowd that joins at once
     /// would otherwise cost its size cubed in bytes.
-    fn list(self: &Rc<Self>) {
+    fn list(&self) {
         let changed = !std::mem::take(&mut *self.unlisted.borrow_mut()).is_empty();
         if changed {
             let list = self.room.borrow().user_list();
@@ -181,24 +167,23 @@ impl Hub {
     }
 
     /// Hands over a packet for one connection.
-    pub(crate) fn reply(self: &Rc<Self>, key: PeerKey, kind: PacketType, body: impl AsRef<[u8]>) {
+    pub(crate) fn reply(&self, key: PeerKey, kind: PacketType, body: impl AsRef<[u8]>) {
         self.list_for(key.client);
         if let Err(error) = self.delivery.borrow_mut().reply(key, kind, body.as_ref()) {
             tracing::warn!(client = %key.client, ?kind, %error, "a reply is too long and was not sent");
         }
-        self.work.notify_one();
     }
 
     /// Hands over a NOTICE; only for clients that understand it.
-    pub(crate) fn notice(self: &Rc<Self>, key: PeerKey, code: NoticeCode, text: &str) {
+    pub(crate) fn notice(&self, key: PeerKey, code: NoticeCode, text: &str) {
         self.reply(key, PacketType::NOTICE, notice::encode(code, text));
     }
 
-    fn broadcast(self: &Rc<Self>, kind: PacketType, body: &str) {
+    fn broadcast(&self, kind: PacketType, body: &str) {
         let handed_over = self.delivery.borrow_mut().broadcast(kind, body.as_bytes());
         match handed_over {
             Ok(true) => self.flush(),
-            Ok(false) => self.work.notify_one(),
+            Ok(false) => {}
             Err(error) => tracing::warn!(?kind, %error, "a packet for everyone is too long and was not sent"),
         }
     }
@@ -234,13 +219,6 @@ impl Hub {
         }
     }
 
-    /// Notes a sign of life of a connection.
-    pub(crate) fn note(&self, place: Place, note: impl FnOnce(&mut Presence, Tick)) {
-        if let Some((_, presence)) = self.presences.borrow_mut().get_mut(place.presence) {
-            note(presence, self.now.get());
-        }
-    }
-
     /// Cuts a connection off at once.
     pub(crate) fn cut_off(&self, key: PeerKey) {
         self.delivery.borrow_mut().cut_off(key);
@@ -251,74 +229,30 @@ impl Hub {
         self.delivery.borrow_mut().drain(key)
     }
 
+    /// Tells whether bytes for a connection wait until its socket takes more.
+    pub(crate) fn is_waiting(&self, key: PeerKey) -> bool {
+        self.delivery.borrow_mut().is_waiting(key)
+    }
+
+    /// Tells whether bytes for any connection wait until its socket takes more.
+    pub(crate) fn is_anyone_waiting(&self) -> bool {
+        self.delivery.borrow().is_anyone_waiting()
+    }
+
     /// Writes everything that has been handed over.
-    pub(crate) fn flush(self: &Rc<Self>) {
+    pub(crate) fn flush(&self) {
         self.list();
-        let mut blocked = Vec::new();
-        self.delivery.borrow_mut().flush(|key, socket| blocked.push((key, Rc::clone(socket))));
-        for (key, socket) in blocked {
-            tokio::task::spawn_local(Rc::clone(self).drain_when_writable(key, socket));
-        }
+        self.delivery.borrow_mut().flush();
     }
 
-    /// Lives only while a connection has bytes waiting for its socket.
-    async fn drain_when_writable(self: Rc<Self>, key: PeerKey, socket: Rc<TcpStream>) {
-        while socket.writable().await.is_ok() {
-            if self.drain(key) != Progress::Blocked {
-                return;
-            }
-        }
+    /// Returns what time it is, to the second.
+    pub(crate) fn now(&self) -> Tick {
+        self.now.get()
     }
 
-    /// Flushes after every round of events. The event loop runs woken tasks in the order of their waking, so the tasks
-    /// that were ready together with the one that first had something to send all run before this one: what they send
-    /// leaves in one write per connection.
-    pub(crate) async fn flush_forever(self: Rc<Self>) {
-        loop {
-            self.work.notified().await;
-            self.flush();
-        }
-    }
-
-    /// Judges every connection once a second.
-    pub(crate) async fn sweep_forever(self: Rc<Self>) {
-        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let start = tokio::time::Instant::now();
-        loop {
-            interval.tick().await;
-            let now = Tick::try_from(start.elapsed().as_secs()).unwrap_or(Tick::MAX);
-            self.now.set(now);
-            self.sweep(now);
-        }
-    }
-
-    fn sweep(self: &Rc<Self>, now: Tick) {
-        let mut verdicts = Vec::new();
-        for (_, (key, presence)) in self.presences.borrow_mut().iter_mut() {
-            match presence.judge(now, &self.limits) {
-                Verdict::Keep => {}
-                verdict => verdicts.push((*key, verdict)),
-            }
-        }
-        for (key, verdict) in verdicts {
-            match verdict {
-                Verdict::Keep => {}
-                Verdict::Ping => self.reply(key, PacketType::PING, ping::request(u64::from(now))),
-                Verdict::NeverSpoke => {
-                    tracing::debug!(client = %key.client, "closed: sent no packet in time");
-                    self.cut_off(key);
-                }
-                Verdict::Silent { reads_notices } => {
-                    tracing::info!(client = %key.client, "closed: silent for too long");
-                    if reads_notices {
-                        self.notice(key, NoticeCode::Idle, "You have been silent for too long.");
-                        self.drain(key);
-                    }
-                    self.cut_off(key);
-                }
-            }
-        }
+    /// Sets what time it is.
+    pub(crate) fn set_now(&self, now: Tick) {
+        self.now.set(now);
     }
 
     /// Logs that a connection was refused for lack of room; once a second, however many there are.
@@ -326,38 +260,6 @@ impl Hub {
         let now = Some(self.now.get());
         if self.full_logged.replace(now) != now {
             tracing::warn!(%peer, connections = self.connections(), "refused: as many connections as the server takes");
-        }
-    }
-
-    /// Tells the clients that understand it that the server is stopping.
-    pub(crate) fn announce_restart(self: &Rc<Self>) {
-        let ours: Vec<_> = self
-            .presences
-            .borrow()
-            .iter()
-            .filter(|(_, (_, p))| p.reads_notices())
-            .map(|(_, (key, _))| *key)
-            .collect();
-        for key in ours {
-            self.notice(
-                key,
-                NoticeCode::Restart,
-                "The server is stopping. If it is being restarted, it will be back in a moment.",
-            );
-        }
-        self.flush();
-    }
-
-    /// Waits until every socket has taken what was handed over.
-    pub(crate) async fn drain_everyone(&self) {
-        loop {
-            let waiting = self.delivery.borrow().first_waiting();
-            let Some((key, socket)) = waiting else { return };
-            while self.drain(key) == Progress::Blocked {
-                if socket.writable().await.is_err() {
-                    self.cut_off(key);
-                }
-            }
         }
     }
 

@@ -16,6 +16,7 @@ mod packet_log;
 mod presence;
 mod private_file;
 mod rate;
+mod reactor;
 mod room;
 mod server;
 mod service_manager;

@@ -1,16 +1,13 @@
-//! The listening socket: binds it or takes it as it is handed over, accepts connections, and keeps going when there is no room for more.
+//! The listening socket: binds it or takes it as it is handed over, accepts connections, and keeps going when there is no room
+//! for more.
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
-
-use crate::admission::Refusal;
-use crate::connection;
-use crate::hub::Hub;
 
 /// Connections that may wait to be accepted. The kernel caps it at its own limit (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -56,34 +53,82 @@ fn configure(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive.with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES))
 }
 
-/// Accepts connections for ever; each is served by a task of its own.
-pub(crate) async fn accept_forever(hub: Rc<Hub>, listener: TcpListener) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => admit(&hub, stream, peer),
-            Err(error) if is_of_the_connection(&error) => {
-                tracing::debug!(%error, "a connection was gone at once")
-            }
-            Err(error) => {
-                // Connections wait in the backlog meanwhile.
-                tracing::warn!(%error, connections = hub.connections(), "cannot accept connections; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+/// The listening socket while the server runs.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    state: State,
 }
 
-fn admit(hub: &Rc<Hub>, stream: TcpStream, peer: SocketAddr) {
-    let admitted = hub.admission.borrow_mut().admit(peer.ip(), &hub.limits);
-    match admitted {
-        Ok(()) => {
-            tokio::task::spawn_local(connection::serve(Rc::clone(hub), stream, peer));
+/// Whether there is something to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing that is known of.
+    Asleep,
+    /// Perhaps.
+    Awake,
+    /// It could not be accepted; connections wait in the backlog meanwhile.
+    Paused { until: Instant },
+}
+
+impl Listener {
+    /// Most connections accepted before those that are open get their turn.
+    pub(crate) const ACCEPTS_PER_TURN: usize = 64;
+
+    /// Begins to watch a socket that listens and does not block.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    pub(crate) fn new(socket: std::net::TcpListener, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut socket = TcpListener::from_std(socket);
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        // What came before it was watched may not be told of.
+        Ok(Self { socket, state: State::Awake })
+    }
+
+    /// Notes that somebody connects.
+    pub(crate) fn wake(&mut self) {
+        if self.state == State::Asleep {
+            self.state = State::Awake;
         }
-        // Closed at once: nothing is known yet of what the client would understand.
-        Err(Refusal::Full) => hub.log_full(peer),
-        Err(Refusal::AddressFull) => {
-            tracing::debug!(%peer, "refused: too many connections from this address")
+    }
+
+    /// Tells whether there may be somebody to accept.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.state == State::Awake
+    }
+
+    /// Returns when to try again after a failure.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Paused { until } => Some(until),
+            State::Asleep | State::Awake => None,
         }
+    }
+
+    /// Tries again if it is time for it.
+    pub(crate) fn retry(&mut self, now: Instant) {
+        if self.retry_at().is_some_and(|until| until <= now) {
+            self.state = State::Awake;
+        }
+    }
+
+    /// Accepts the next connection, if there is one and it can be accepted. `connections` are open, for the log.
+    pub(crate) fn accept(&mut self, connections: usize) -> Option<(TcpStream, SocketAddr)> {
+        while self.state == State::Awake {
+            match self.socket.accept() {
+                Ok(accepted) => return Some(accepted),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.state = State::Asleep,
+                Err(error) if is_of_the_connection(&error) => {
+                    tracing::debug!(%error, "a connection was gone at once");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, connections, "cannot accept connections; trying again");
+                    self.state = State::Paused { until: Instant::now() + PAUSE };
+                }
+            }
+        }
+        None
     }
 }
 

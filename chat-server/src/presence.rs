@@ -19,7 +19,6 @@ pub(crate) struct Presence {
     heard: Tick,
     greeted: bool,
     answers_ping: bool,
-    reads_notices: bool,
     pinged: bool,
     given_up: bool,
 }
@@ -34,10 +33,7 @@ pub(crate) enum Verdict {
     /// Close it: it never sent a whole packet.
     NeverSpoke,
     /// Close it: it does not answer any more; it may be told so.
-    Silent {
-        /// Whether the client understands NOTICE.
-        reads_notices: bool,
-    },
+    Silent,
 }
 
 impl Presence {
@@ -60,18 +56,12 @@ impl Presence {
     /// Notes what the client said it understands.
     pub(crate) fn understands(&mut self, caps: Caps) {
         self.answers_ping = caps.ping;
-        self.reads_notices = caps.notice;
-    }
-
-    /// Tells whether the client understands NOTICE.
-    pub(crate) fn reads_notices(&self) -> bool {
-        self.reads_notices
     }
 
     /// Judges the connection; a [`Verdict::Ping`] is given once per silence, and a connection is given up once.
     pub(crate) fn judge(&mut self, now: Tick, limits: &Limits) -> Verdict {
         let verdict = if self.given_up { Verdict::Keep } else { self.verdict(now, limits) };
-        self.given_up |= matches!(verdict, Verdict::NeverSpoke | Verdict::Silent { .. });
+        self.given_up |= matches!(verdict, Verdict::NeverSpoke | Verdict::Silent);
         verdict
     }
 
@@ -84,7 +74,7 @@ impl Presence {
             return Verdict::Keep;
         }
         if passed(self.heard, now, limits.idle_timeout) {
-            return Verdict::Silent { reads_notices: self.reads_notices };
+            return Verdict::Silent;
         }
         if !self.pinged && passed(self.heard, now, limits.idle_timeout / 2) {
             self.pinged = true;
@@ -136,7 +126,7 @@ mod tests {
         assert_eq!(presence.judge(50, &limits()), Verdict::Ping);
         assert_eq!(presence.judge(51, &limits()), Verdict::Keep);
         let mut silent = presence;
-        assert_eq!(silent.judge(100, &limits()), Verdict::Silent { reads_notices: true });
+        assert_eq!(silent.judge(100, &limits()), Verdict::Silent);
         assert_eq!(silent.judge(101, &limits()), Verdict::Keep, "given up already");
         presence.heard(99);
         assert_eq!(presence.judge(100, &limits()), Verdict::Keep);

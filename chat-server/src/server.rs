@@ -24,6 +24,7 @@ use crate::delivery::{Bounds, Delivery};
 use crate::hub::{Hub, Keys};
 use crate::listener;
 use crate::packet_log::PacketLog;
+use crate::reactor::Reactor;
 use crate::service_manager::ServiceManager;
 
 /// How long clients may take, together, to read what waits for them when the server stops.
@@ -74,8 +75,8 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The event loop could not be started.
-    #[error("cannot start the event loop")]
+    /// There is no event loop, or it cannot go on.
+    #[error("the event loop failed")]
     Runtime(#[source] std::io::Error),
     /// The server's thread ended by a bug.
     #[error("the server's thread panicked")]
@@ -234,12 +235,12 @@ impl Server {
             manager,
             control,
         } = self;
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(|source| ServerError::Listen { address, source })?;
         let limits = &settings.limits;
         let bounds = Bounds { each: limits.outbox_bytes, together: limits.outbox_total_bytes };
         let delivery = Delivery::new(bounds, log);
-        let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery));
+        let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
+        let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery, reporter));
+        let mut reactor = Reactor::new(Rc::clone(&hub), listener, reports).map_err(ServerError::Runtime)?;
         let mut shutdown = pin!(shutdown);
         // Polled once before anybody can know that the server is there: from then on a signal means a clean stop.
         let stopped = poll_fn(|context| Poll::Ready(shutdown.as_mut().poll(context).is_ready())).await;
@@ -247,33 +248,27 @@ impl Server {
             return hub.accounts.clone().close().await.map_err(ServerError::from);
         }
         tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
-        let flushing = tokio::task::spawn_local(Rc::clone(&hub).flush_forever());
         let manager = manager.map(|manager| start_reporting(manager, &hub));
         let admin = Admin { hub: Rc::clone(&hub), address, fingerprint, started: Instant::now() };
-        tokio::select! {
-            () = listener::accept_forever(Rc::clone(&hub), listener) => {}
-            () = Rc::clone(&hub).sweep_forever() => {}
-            () = answer_forever(control, admin) => {}
-            () = &mut shutdown => {}
-        }
+        let served = tokio::select! {
+            error = reactor.run() => error,
+            () = answer_forever(control, admin) => Ok(()),
+            () = &mut shutdown => Ok(()),
+        };
         tracing::info!(connections = hub.connections(), "stopping");
         if let Some(manager) = &manager {
             manager.stopping();
         }
-        say_farewell(&hub).await;
-        flushing.abort();
+        let farewell = match served {
+            Ok(()) => reactor.say_farewell(std::time::Instant::now() + FAREWELL).await,
+            Err(error) => Err(error),
+        };
         hub.accounts.clone().close().await?;
         drop(data);
+        farewell.map_err(ServerError::Runtime)?;
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-/// Tells the clients that the server stops, and gives them a moment to read what they have been sent.
-async fn say_farewell(hub: &Rc<Hub>) {
-    hub.announce_restart();
-    // Whoever has not read everything by then loses what was not read.
-    let _ = tokio::time::timeout(FAREWELL, hub.drain_everyone()).await;
 }
 
 /// Tells a service manager that the server serves, and how it is, until the event loop ends.

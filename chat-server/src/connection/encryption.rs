@@ -3,7 +3,6 @@
 //! Answer and change of state are handed to `delivery` in one step, so that nothing can come between them in the wrong form.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use chat_core::noise;
@@ -13,7 +12,8 @@ use chat_core::rsa::PublicKey;
 use chat_core::rsa::hazmat::Encryptor;
 use chat_core::text;
 
-use super::{Connection, Step, Work};
+use super::work::Work;
+use super::{Connection, Step};
 use crate::delivery::{Cipher, Classic};
 
 /// Cipher tables worked out at a time: the dearest key allowed costs some tens of milliseconds, which are nobody
@@ -47,7 +47,7 @@ impl Connection {
                 Err(why) => why,
             }
         };
-        tracing::debug!(client = %self.place.key.client, why = refused, "key refused");
+        tracing::debug!(client = %self.key.client, why = refused, "key refused");
         self.notice(NoticeCode::BadKey, &format!("The key was refused: {refused}."));
         Step::Next
     }
@@ -82,23 +82,17 @@ impl Connection {
         // Dear keys count as much traffic: whoever turns encryption on again and again has to wait.
         let bytes = usize::try_from(work / (MOST_TABLE_WORK / DEAREST_KEY_BYTES)).unwrap_or(usize::MAX);
         if let Some(rates) = &mut self.rates {
-            rates.take(Instant::now(), 0, bytes);
+            rates.take(&self.hub.limits, Instant::now(), 0, bytes);
         }
         Ok(key)
     }
 
-    /// Works the tables out beside the event loop, then answers and switches in one step.
-    pub(super) async fn turn_classic_on(&mut self, key: PublicKey) {
-        let Ok(turn) = Arc::clone(&self.hub.table_turns).acquire_owned().await else { return };
-        let made = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            Encryptor::new(&key)
-        });
-        let Ok(encryptor) = made.await else { return };
+    /// Answers and switches in one step, once the tables are there.
+    pub(super) fn turn_classic_on(&mut self, encryptor: Encryptor) {
         let (table_bytes, decryptor) = (encryptor.table_bytes(), Rc::clone(&self.hub.keys.decryptor));
         let cipher = Cipher::Classic(Box::new(Classic { encryptor, decryptor }));
         // The first answer is plain; a new key in place of another already holds for its own answer.
-        if self.hub.is_classic(self.place.key) {
+        if self.hub.is_classic(self.key) {
             self.set_cipher(cipher);
             self.answer_on(&self.hub.keys.classic_wire);
         } else {
@@ -110,20 +104,20 @@ impl Connection {
 
     /// Answers ENCRYPTION_OFF, still encrypted if it was on; afterwards both directions are plain.
     pub(super) fn turn_encryption_off(&mut self) -> Step {
-        let display = self.hub.display(self.place.key.client);
-        self.hub.reply(self.place.key, PacketType::ENCRYPTION_OFF, text::encryption_off(&display));
+        let display = self.hub.display(self.key.client);
+        self.hub.reply(self.key, PacketType::ENCRYPTION_OFF, text::encryption_off(&display));
         self.set_cipher(Cipher::Plain);
         self.hold_tables(0);
         if self.secure.take().is_some() { Step::Switched } else { Step::Next }
     }
 
     fn answer_on(&self, key: &str) {
-        let display = self.hub.display(self.place.key.client);
-        self.hub.reply(self.place.key, PacketType::ENCRYPTION_ON, text::encryption_on(&display, key));
+        let display = self.hub.display(self.key.client);
+        self.hub.reply(self.key, PacketType::ENCRYPTION_ON, text::encryption_on(&display, key));
     }
 
     fn set_cipher(&self, cipher: Cipher) {
-        self.hub.set_cipher(self.place.key, cipher);
+        self.hub.set_cipher(self.key, cipher);
     }
 
     /// Counts this connection's tables as `table_bytes` from now on; `false` if there is no room for that many.

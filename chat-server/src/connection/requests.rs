@@ -9,8 +9,9 @@ use chat_core::packet::{Credentials, PacketType, Request, RequestError};
 use chat_core::secret::Secret;
 use chat_core::{ping, text};
 
-use super::{Connection, Ending, Ours, Step, Work};
-use crate::accounts::{LoginOutcome, RegisterOutcome};
+use super::work::Work;
+use super::{Connection, Ending, Ours, Step};
+use crate::accounts::{AccountsError, LoginOutcome, RegisterOutcome};
 use crate::room::Event;
 
 /// Most bytes of a message: with its sender's name before it, it must still be a packet that every peer of ours takes.
@@ -21,12 +22,12 @@ impl Connection {
     pub(super) fn handle_plain(&mut self, kind: PacketType, body: &[u8]) -> Result<Step, Ending> {
         let first = !std::mem::replace(&mut self.spoke, true);
         if first {
-            self.hub.note(self.place, |presence, _| presence.greeted());
+            self.presence.greeted();
         }
         let request = match Request::decode(kind, body) {
             Ok(request) => request,
             Err(error) => {
-                tracing::debug!(client = %self.place.key.client, %error, "dropped a packet");
+                tracing::debug!(client = %self.key.client, %error, "dropped a packet");
                 // A HELLO that cannot be read is like any type nobody knows: no answer.
                 if error != RequestError::BadHello {
                     self.notice(NoticeCode::Malformed, &error.to_string());
@@ -34,7 +35,7 @@ impl Connection {
                 return Ok(Step::Next);
             }
         };
-        let key = self.place.key;
+        let key = self.key;
         match request {
             Request::Connect => self.hub.apply(key, Event::Connect),
             Request::Join => self.hub.apply(key, Event::Join),
@@ -77,24 +78,24 @@ impl Connection {
 
     /// Answers a HELLO in first place; the client speaks our extensions from now on.
     fn greet(&mut self, hello: &Hello, body: &[u8]) {
-        tracing::debug!(client = %self.place.key.client, agent = ?hello.agent, "hello");
+        tracing::debug!(client = %self.key.client, agent = ?hello.agent, "hello");
         let prologue = noise::prologue(body, self.hub.hello.as_bytes());
         self.ours = Some(Box::new(Ours { caps: hello.caps, prologue }));
-        self.hub.note(self.place, |presence, _| presence.understands(hello.caps));
-        self.hub.reply(self.place.key, PacketType::HELLO, &self.hub.hello);
+        self.presence.understands(hello.caps);
+        self.hub.reply(self.key, PacketType::HELLO, &self.hub.hello);
     }
 
     fn message(&self, message: &str) {
         if message.len() > LONGEST_MESSAGE {
             self.notice(NoticeCode::Malformed, &format!("A message has at most {LONGEST_MESSAGE} bytes."));
         } else {
-            self.hub.apply(self.place.key, Event::Message(message));
+            self.hub.apply(self.key, Event::Message(message));
         }
     }
 
     fn date_or_time(&self, kind: PacketType, answer: Option<String>) {
         match answer {
-            Some(text) => self.hub.reply(self.place.key, kind, text),
+            Some(text) => self.hub.reply(self.key, kind, text),
             None => {
                 self.notice(NoticeCode::BadZone, "That is not a time zone; try one such as Europe/Paris.")
             }
@@ -117,10 +118,9 @@ impl Connection {
         Step::Next
     }
 
-    pub(super) async fn register(&mut self, name: Username, password: Secret) {
-        let exempt = self.rates.is_none();
-        let outcome = self.hub.accounts.register(self.peer.ip(), exempt, name.clone(), password).await;
-        let client = self.place.key.client;
+    /// Answers a registration that the accounts have decided on.
+    pub(super) fn registered(&self, name: &Username, outcome: Result<RegisterOutcome, AccountsError>) {
+        let client = self.key.client;
         match outcome {
             Ok(RegisterOutcome::Registered) => {
                 tracing::info!(%client, %name, "registered");
@@ -157,18 +157,17 @@ impl Connection {
         }
     }
 
-    pub(super) async fn log_in(&mut self, name: Username, password: Secret) {
-        let exempt = self.rates.is_none();
-        let outcome = self.hub.accounts.verify(self.peer.ip(), exempt, &name, password).await;
-        let client = self.place.key.client;
+    /// Answers a login that the accounts have decided on.
+    pub(super) fn logged_in(&self, name: &Username, outcome: Result<LoginOutcome, AccountsError>) {
+        let client = self.key.client;
         match outcome {
             Ok(LoginOutcome::Accepted) => {
                 tracing::info!(%client, %name, "password accepted");
-                self.hub.apply(self.place.key, Event::Login(&name, true));
+                self.hub.apply(self.key, Event::Login(name, true));
             }
             Ok(LoginOutcome::Refused) => {
                 tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");
-                self.hub.apply(self.place.key, Event::Login(&name, false));
+                self.hub.apply(self.key, Event::Login(name, false));
             }
             Ok(LoginOutcome::Busy) => {
                 self.notice(NoticeCode::Unavailable, "The server is busy; try again.");
@@ -181,13 +180,13 @@ impl Connection {
         }
     }
 
-    fn account_failure(&self, error: &crate::accounts::AccountsError) {
+    fn account_failure(&self, error: &AccountsError) {
         let source = std::error::Error::source(error);
         tracing::error!(%error, source = source.map(tracing::field::display), "accounts");
         self.notice(NoticeCode::Unavailable, "Accounts cannot be used right now; chatting goes on.");
     }
 
     fn answer(&self, kind: PacketType, text: impl AsRef<[u8]>) {
-        self.hub.reply(self.place.key, kind, text);
+        self.hub.reply(self.key, kind, text);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::rc::Rc;
 
 use bytes::{Buf as _, Bytes};
-use tokio::net::TcpStream;
+use mio::net::TcpStream;
 
 /// Most pieces handed to the kernel with one call.
 const SLICES: usize = 64;
@@ -49,7 +49,7 @@ impl Queue {
     /// # Errors
     ///
     /// The socket's error, if the connection is gone.
-    pub(super) fn write_to(&mut self, socket: &TcpStream) -> io::Result<bool> {
+    pub(super) fn write_to(&mut self, mut socket: &TcpStream) -> io::Result<bool> {
         while !self.pieces.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut used = 0;
@@ -57,7 +57,7 @@ impl Queue {
                 *slice = IoSlice::new(piece);
                 used += 1;
             }
-            match socket.try_write_vectored(slices.get(..used).unwrap_or_default()) {
+            match socket.write_vectored(slices.get(..used).unwrap_or_default()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

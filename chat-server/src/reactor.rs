@@ -1,0 +1,255 @@
+//! The event loop of the connections: asks the kernel whose socket can be read or written, gives each its turn, and flushes
+//! what came of it.
+//!
+//! Ten thousand connections rest most of the time, so one that rests has no task, no timer and no buffer: it is a place in a
+//! slab. The sockets are watched through one poller (`reactor/poller.rs`) inside tokio's own; all else that takes time, such
+//! as an account, runs as a task of its own and reports back through a channel. What a connection does with its turn is
+//! `connection`'s business.
+//!
+//! A round goes: what happened, each connection concerned in turn, one flush. So whatever came in together leaves together, in
+//! one write for each receiver.
+
+mod poller;
+
+pub(crate) use poller::Readiness;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+use slab::Slab;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Sleep;
+
+use crate::admission::Refusal;
+use crate::connection::{Connection, Next, Report};
+use crate::hub::Hub;
+use crate::listener::Listener;
+use crate::presence::Tick;
+use poller::Poller;
+
+/// How often connections are judged.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the listening socket's events carry; no connection ever has this number.
+const LISTENER: Token = Token(usize::MAX);
+
+/// All connections and what drives them.
+pub(crate) struct Reactor {
+    poller: Poller,
+    crowd: Crowd,
+    reports: UnboundedReceiver<Report>,
+    /// Ready when the crowd's next moment has come; set anew only when that changes.
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// The connections, and whose turn it is.
+struct Crowd {
+    hub: Rc<Hub>,
+    registry: Registry,
+    listener: Listener,
+    connections: Slab<Connection>,
+    /// Those that have more to do, each at most once.
+    turns: VecDeque<usize>,
+    /// When connections that wait for a time are to be woken.
+    deadlines: BTreeSet<(Instant, usize)>,
+    started: Instant,
+    next_sweep: Instant,
+}
+
+impl Reactor {
+    /// Makes a reactor that accepts from `listener` and hears from the tasks it starts through `reports`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error if it has no poller to give.
+    pub(crate) fn new(
+        hub: Rc<Hub>,
+        listener: std::net::TcpListener,
+        reports: UnboundedReceiver<Report>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        let registry = poller.registry()?;
+        let listener = Listener::new(listener, &registry, LISTENER)?;
+        let started = Instant::now();
+        let crowd = Crowd {
+            hub,
+            registry,
+            listener,
+            connections: Slab::new(),
+            turns: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            started,
+            next_sweep: started + SWEEP_INTERVAL,
+        };
+        let alarm = Box::pin(tokio::time::sleep_until(crowd.next_sweep.into()));
+        Ok(Self { poller, crowd, reports, alarm })
+    }
+
+    /// Serves for ever.
+    ///
+    /// # Errors
+    ///
+    /// The system's error if it can no longer tell what happens.
+    pub(crate) async fn run(&mut self) -> io::Result<()> {
+        loop {
+            self.round().await?;
+        }
+    }
+
+    async fn round(&mut self) -> io::Result<()> {
+        let Self { poller, crowd, reports, alarm } = self;
+        let next = crowd.next_moment().into();
+        if alarm.deadline() != next {
+            alarm.as_mut().reset(next);
+        }
+        let in_haste = crowd.has_turns();
+        tokio::select! {
+            biased;
+            Some(report) = reports.recv() => crowd.report(report),
+            events = poller.wait(in_haste) => {
+                for (token, readiness) in events? {
+                    crowd.event(token, readiness);
+                }
+            }
+            () = alarm.as_mut() => {}
+        }
+        crowd.take_turns();
+        crowd.keep_time(Instant::now());
+        crowd.hub.flush();
+        Ok(())
+    }
+
+    /// Tells the clients that understand it that the server is stopping, and gives all a moment, until `deadline`, to take
+    /// what waits for them.
+    ///
+    /// # Errors
+    ///
+    /// The system's error if it can no longer tell what happens.
+    pub(crate) async fn say_farewell(&mut self, deadline: Instant) -> io::Result<()> {
+        let Self { poller, crowd, .. } = self;
+        for (_, connection) in &crowd.connections {
+            connection.announce_restart();
+        }
+        crowd.hub.flush();
+        while crowd.hub.is_anyone_waiting() {
+            tokio::select! {
+                biased;
+                events = poller.wait(false) => for (token, _) in events? {
+                    crowd.with(token.0, |connection| connection.drain());
+                },
+                // Whoever has not read everything by then loses what was not read.
+                () = tokio::time::sleep_until(deadline.into()) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Crowd {
+    fn event(&mut self, token: Token, readiness: Readiness) {
+        if token == LISTENER {
+            self.listener.wake();
+        } else {
+            self.with(token.0, |connection| connection.ready(readiness));
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        let (index, client) = (report.index, report.client);
+        self.with(index, |connection| {
+            // Another may be in the place of the one that asked.
+            if connection.client() == client { connection.finish(report.outcome) } else { Next::Rest }
+        });
+    }
+
+    fn has_turns(&self) -> bool {
+        !self.turns.is_empty() || self.listener.is_awake()
+    }
+
+    /// Accepts some connections and gives a turn to each that had more to do when this began.
+    fn take_turns(&mut self) {
+        for _ in 0..self.turns.len() {
+            if let Some(index) = self.turns.pop_front() {
+                self.with(index, Connection::take_turn);
+            }
+        }
+        for _ in 0..Listener::ACCEPTS_PER_TURN {
+            let Some((stream, peer)) = self.listener.accept(self.hub.connections()) else { break };
+            self.admit(stream, peer);
+        }
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+        let admitted = self.hub.admission.borrow_mut().admit(peer.ip(), &self.hub.limits);
+        match admitted {
+            Ok(()) => {}
+            // Closed at once: nothing is known yet of what the client would understand.
+            Err(Refusal::Full) => return self.hub.log_full(peer),
+            Err(Refusal::AddressFull) => {
+                return tracing::debug!(%peer, "refused: too many connections from this address");
+            }
+        }
+        let place = self.connections.vacant_entry();
+        match poller::watch(&self.registry, &mut stream, place.key()) {
+            Ok(()) => {
+                let connection = Connection::open(Rc::clone(&self.hub), place.key(), stream, peer);
+                place.insert(connection);
+            }
+            Err(error) => {
+                self.hub.admission.borrow_mut().release(peer.ip());
+                tracing::warn!(%peer, %error, "a connection cannot be watched and was closed");
+            }
+        }
+    }
+
+    /// Lets a connection act, and does what it says is next.
+    fn with(&mut self, index: usize, act: impl FnOnce(&mut Connection) -> Next) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        let before = connection.deadline();
+        let next = act(connection);
+        let after = connection.deadline().filter(|_| next != Next::Gone);
+        if before != after {
+            before.map(|deadline| self.deadlines.remove(&(deadline, index)));
+            after.map(|deadline| self.deadlines.insert((deadline, index)));
+        }
+        match next {
+            Next::Rest => {}
+            Next::Turn => self.turns.push_back(index),
+            Next::Gone => self.connections.remove(index).forget(),
+        }
+    }
+
+    /// When something is to be done next, whatever happens.
+    fn next_moment(&self) -> Instant {
+        let deadline = self.deadlines.first().map_or(self.next_sweep, |(deadline, _)| *deadline);
+        self.listener.retry_at().map_or(deadline, |retry| deadline.min(retry)).min(self.next_sweep)
+    }
+
+    /// Does what it is time for.
+    fn keep_time(&mut self, now: Instant) {
+        self.listener.retry(now);
+        while let Some(&(deadline, index)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
+            self.with(index, |connection| connection.expire(now));
+            // One that has set itself the same moment again would keep this from ending.
+            self.deadlines.remove(&(deadline, index));
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP_INTERVAL;
+            self.sweep(Tick::try_from((now - self.started).as_secs()).unwrap_or(Tick::MAX));
+        }
+    }
+
+    /// Judges every connection.
+    fn sweep(&mut self, now: Tick) {
+        self.hub.set_now(now);
+        for (_, connection) in &mut self.connections {
+            connection.judge(now);
+        }
+    }
+}
