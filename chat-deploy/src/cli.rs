@@ -172,8 +172,8 @@ pub enum Command {
     Up(Up),
     /// Show what `up` would change
     Plan(Plan),
-    /// Show how an instance is, or list all of them
-    Status,
+    /// Show how an instance is and how far from what `up` would make, or list all of them
+    Status(Status),
     /// Show the server's log
     Logs(Logs),
     /// Open a shell on the machine, or run a command there
@@ -307,6 +307,17 @@ pub struct Plan {
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// What would be deployed.
+    #[command(flatten)]
+    pub deployment: Deployment,
+    /// The machine on EC2.
+    #[command(flatten)]
+    pub machine: MachineFlags,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// What should be deployed.
     #[command(flatten)]
     pub deployment: Deployment,
     /// The machine on EC2.

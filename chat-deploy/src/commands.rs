@@ -103,6 +103,7 @@ fn wanted(command: &Command) -> (Deployment, MachineFlags) {
     match command {
         Command::Up(args) => (args.deployment.clone(), args.machine.clone()),
         Command::Plan(args) => (args.deployment.clone(), args.machine.clone()),
+        Command::Status(args) => (args.deployment.clone(), args.machine.clone()),
         Command::Doctor(args) => (args.deployment.clone(), args.machine.clone()),
         _ => Default::default(),
     }
@@ -112,8 +113,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Outcome, Error> 
     match command {
         Command::Up(args) => up::run(context, args),
         Command::Plan(args) => plan::run(context, args),
-        Command::Status if context.settings.instance.is_none() => list::run(context),
-        Command::Status => status::run(context),
+        Command::Status(_) if context.settings.instance.is_none() => list::run(context),
+        Command::Status(_) => status::run(context),
         Command::Logs(args) => logs::run(context, args),
         Command::Ssh(args) => ssh::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),

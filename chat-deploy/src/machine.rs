@@ -15,7 +15,7 @@ pub mod apply;
 pub mod cost;
 pub mod diff;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod image;
 pub mod observe;
 pub mod plan;

@@ -13,7 +13,7 @@ use super::remote::{self, Expect};
 use super::session::Session;
 use crate::cli::Provider;
 use crate::clock::Clock as _;
-use crate::cloud::{self, Cloud, Ec2Settings, InstanceState};
+use crate::cloud::{self, Cloud, Ec2Settings, InstanceState, InstanceType};
 use crate::error::Error;
 use crate::host::ssh::known_hosts::PinnedHosts;
 use crate::host::ssh::remote::{Remote as _, RemoteError};
@@ -29,6 +29,7 @@ use crate::machine::tags;
 use crate::machine::{Machine, MachineError, Ownership};
 use crate::report::{Event, Report as _};
 use crate::run_lock::RunLock;
+use crate::settings::ec2::DEFAULT_TYPES;
 use crate::settings::{DEFAULT_PORT, SshFrom};
 
 /// How long a machine may take until it runs, is stopped, or is gone. EC2 takes 20 to 90 s for most of that.
@@ -112,7 +113,7 @@ impl<'a> MachinePlace<'a> {
     }
 
     fn look(&self) -> Result<Look, Error> {
-        let mut spec = self.spec()?;
+        let mut spec = self.spec(self.public_key()?);
         let (observed, ssh_from) = thread::scope(|scope| {
             let wanted = &self.context.settings.ec2.ssh_from;
             let ssh_from = scope.spawn(|| ssh_ranges(wanted));
@@ -122,18 +123,38 @@ impl<'a> MachinePlace<'a> {
         // A thread that panicked has said why on standard error.
         spec.ssh_from = ssh_from.unwrap_or(Err(Error::Interrupted))?;
         let observed = observed?;
-        if let Some(port) =
-            self.context.settings.port.is_none().then(|| chat_port(&spec, &observed)).flatten()
-        {
-            spec.chat_port = port;
-        }
+        spec.chat_port = self.chat_port(&spec, &observed, None);
         Ok(Look { spec, observed })
     }
 
+    /// Says how far a machine that is there is from what is wanted; `ssh_from` and the port that its server has, where they
+    /// are known.
+    pub(super) fn compare(
+        &self,
+        observed: &Observed,
+        ssh_from: Vec<Ipv4Net>,
+        port: Option<u16>,
+    ) -> Result<Plan, Error> {
+        let mut spec = self.spec(String::new());
+        spec.ssh_from = ssh_from;
+        spec.chat_port = self.chat_port(&spec, observed, port);
+        if spec.types.iter().map(InstanceType::as_str).eq(DEFAULT_TYPES) {
+            // Nobody said which, so that none is another than it should be.
+            spec.types.clear();
+        }
+        Ok(diff(&spec, observed)?)
+    }
+
+    /// Returns the port that was asked for; else the one the server has; else the one that is open for no other reason; else
+    /// the original's.
+    fn chat_port(&self, spec: &Spec, observed: &Observed, there: Option<u16>) -> u16 {
+        self.context.settings.port.or(there).or_else(|| open_port(spec, observed)).unwrap_or(DEFAULT_PORT)
+    }
+
     /// Says which machine should be, with the ranges for SSH still open.
-    fn spec(&self) -> Result<Spec, Error> {
+    fn spec(&self, public_key: String) -> Spec {
         let (settings, ec2) = (&self.context.settings, &self.context.settings.ec2);
-        Ok(Spec {
+        Spec {
             instance: self.instance.clone(),
             types: ec2.types.clone(),
             image: ec2.image.clone(),
@@ -143,9 +164,9 @@ impl<'a> MachinePlace<'a> {
             chat_from: ec2.chat_from.clone(),
             ssh_from: Vec::new(),
             ports: ec2.ports.clone(),
-            public_key: self.public_key()?,
+            public_key,
             adopt: ec2.adopt,
-        })
+        }
     }
 
     pub(super) fn public_key(&self) -> Result<String, Error> {
@@ -336,7 +357,7 @@ impl<'a> MachinePlace<'a> {
 }
 
 /// Returns who may reach SSH.
-fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
+pub(super) fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
     match wanted {
         SshFrom::Ranges(ranges) => Ok(ranges.clone()),
         SshFrom::Auto => Ok(vec![Ipv4Net::from(cloud::public_address()?)]),
@@ -344,7 +365,7 @@ fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
 }
 
 /// Returns the port the instance has: the one that we opened and that is open for no other reason.
-fn chat_port(spec: &Spec, observed: &Observed) -> Option<u16> {
+fn open_port(spec: &Spec, observed: &Observed) -> Option<u16> {
     let ours = observed.rules.iter().filter(|rule| tags::is_ours(&rule.tags, &spec.instance));
     let ports = ours.filter_map(|rule| rule.rule.from_port);
     let mut ports: Vec<u16> = ports.filter(|port| *port != SSH_PORT && !spec.ports.contains(port)).collect();

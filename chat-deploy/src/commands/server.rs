@@ -72,12 +72,38 @@ pub(super) fn release_for(
     session: &Session<'_>,
     state: &HostState,
 ) -> Result<Release, Error> {
-    let target = match (session.provider, &state.facts.architecture) {
-        (Provider::Local, _) => Target::Here,
-        (_, Some(architecture)) => Target::linux(architecture, state.facts.libc.as_deref())?,
-        (_, None) => return Err(Error::NoArchitecture { place: session.host.place() }),
+    Source::find(context)?.start(context, target(session, state)?)?.finish(context)
+}
+
+/// Says what a server has to be built for to run on a host.
+fn target(session: &Session<'_>, state: &HostState) -> Result<Target, Error> {
+    match (session.provider, &state.facts.architecture) {
+        (Provider::Local, _) => Ok(Target::Here),
+        (_, Some(architecture)) => Ok(Target::linux(architecture, state.facts.libc.as_deref())?),
+        (_, None) => Err(Error::NoArchitecture { place: session.host.place() }),
+    }
+}
+
+/// Finds the server here that `up` would deploy, as far as it is built: the one that was named, else the one that was
+/// deployed last from here, else the one that was built last. Builds nothing.
+pub(super) fn built(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    state: &HostState,
+    current: &Release,
+) -> Option<PathBuf> {
+    let settings = &context.settings;
+    // The host says where it came from, and a host can say anything: only a real file comes to an end.
+    let is_file = |path: &Path| path.metadata().is_ok_and(|file| file.is_file());
+    let is_named = settings.binary.is_some() || settings.source.is_some();
+    if !is_named && is_file(&current.origin) {
+        return Some(current.origin.clone());
+    }
+    let path = match Source::find(context).ok()? {
+        Source::Binary(path) => path,
+        Source::Checkout(path) => build::last_built(&path, target(session, state).ok()?, &context.interrupt)?,
     };
-    Source::find(context)?.start(context, target)?.finish(context)
+    is_file(&path).then_some(path)
 }
 
 /// Says what should be, with all that is left open taken from what there is.

@@ -1,13 +1,14 @@
 //! `status`: how one instance is.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::place::{self, Place};
 use super::session::Session;
-use super::{Context, Outcome, connect};
+use super::{Context, Outcome, connect, server};
 use crate::clock::{Clock as _, show_duration, show_moment};
 use crate::error::Error;
 use crate::host::ServerStatus;
@@ -41,6 +42,13 @@ impl Report {
     fn field(&mut self, name: &str, value: impl Into<Value>) {
         self.fields.insert(name.to_owned(), value.into());
     }
+
+    /// Puts what another tells behind this.
+    #[cfg(feature = "ec2")]
+    fn append(&mut self, other: Self) {
+        self.text.push_str(&other.text);
+        self.fields.extend(other.fields);
+    }
 }
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
@@ -59,11 +67,15 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
-/// Tells of the server on a host that can be reached.
-fn of_server(context: &Context<'_>, session: &Session<'_>, report: &mut Report) -> Result<(), Error> {
+/// Tells of the server on a host that can be reached; returns its port, if it has one.
+fn of_server(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    report: &mut Report,
+) -> Result<Option<u16>, Error> {
     let observed = session.observe_existing()?;
     let host = &observed.host;
-    let state = server(context, &observed);
+    let state = server_state(context, &observed);
     report.line("server", Some(&state.text));
     report.field("server", state.word);
     report.field("pid", host.process.as_ref().map(|process| process.pid));
@@ -74,7 +86,7 @@ fn of_server(context: &Context<'_>, session: &Session<'_>, report: &mut Report) 
     report.line("address", observed.address.as_ref().map(ToString::to_string));
     report.field("host", observed.address.as_ref().map(|address| address.host()));
     report.field("port", observed.address.as_ref().map(|address| address.port()));
-    of_release(&observed, report);
+    of_release(context, session, &observed, report);
     of_identity(&observed, report);
     let log = session.host.log_place();
     report.line("log", Some(&log));
@@ -85,7 +97,7 @@ fn of_server(context: &Context<'_>, session: &Session<'_>, report: &mut Report) 
         });
     report.line("connect", command.as_ref());
     report.field("command", command);
-    Ok(())
+    Ok(host.config.as_ref().map(|config| config.listen.port()))
 }
 
 /// Tells who is there.
@@ -104,10 +116,11 @@ fn of_people(status: Option<ServerStatus>, report: &mut Report) {
     report.field("users", status.as_ref().and_then(|status| status.users));
 }
 
-fn of_release(observed: &Observed, report: &mut Report) {
+fn of_release(context: &Context<'_>, session: &Session<'_>, observed: &Observed, report: &mut Report) {
     let host = &observed.host;
     let current = host.current.as_ref().and_then(|current| host.release(current));
-    let local = current.map(compare_with_build);
+    let built = current.and_then(|current| server::built(context, session, host, current));
+    let local = current.map(|current| compare(current, built.as_deref()));
     report.line("release", current.map(|r| format!("{}, deployed {}", r.id, show_moment(r.deployed_at))));
     report.line("build", local.as_ref().map(|local| &local.text));
     let setback = host.setback.as_ref();
@@ -117,6 +130,7 @@ fn of_release(observed: &Observed, report: &mut Report) {
     report.field("release", host.current.as_ref().map(ToString::to_string));
     report.field("release_confirmed", host.unconfirmed.is_none());
     report.field("build", local.as_ref().map(|local| local.word));
+    report.field("build_path", built.map(|built| built.display().to_string()));
 }
 
 fn of_identity(observed: &Observed, report: &mut Report) {
@@ -133,7 +147,7 @@ fn of_identity(observed: &Observed, report: &mut Report) {
 }
 
 /// Says how the server is.
-pub(super) fn server(context: &Context<'_>, observed: &Observed) -> ServerState {
+pub(super) fn server_state(context: &Context<'_>, observed: &Observed) -> ServerState {
     let Some(process) = &observed.host.process else {
         return ServerState { word: "stopped", text: "stopped".to_owned() };
     };
@@ -157,19 +171,16 @@ fn round_trip(observed: &Observed) -> Option<Duration> {
     Some(observed.health.as_ref()?.as_ref().ok()?.round_trip)
 }
 
-/// Compares the current release with the file it was made from, which may have been built anew since. Builds nothing.
-fn compare_with_build(current: &Release) -> ServerState {
-    let origin = current.origin.display();
-    // The host says where it came from, and a host can say anything: only a real file comes to an end.
-    let is_file = current.origin.metadata().is_ok_and(|file| file.is_file());
-    let digest = if is_file { release::digest::of_file(&current.origin).ok() } else { None };
-    match digest {
-        Some(digest) if digest == current.digest => {
-            ServerState { word: "same", text: format!("the same as {origin}") }
+/// Compares the current release with the server that `up` would deploy from here, if there is one.
+fn compare(current: &Release, built: Option<&Path>) -> ServerState {
+    let digest = built.and_then(|path| Some((path.display(), release::digest::of_file(path).ok()?)));
+    let (word, text) = match digest {
+        Some((path, digest)) if digest == current.digest => ("same", format!("the same as {path}")),
+        Some((path, _)) => ("differs", format!("{path} is another; `up` deploys it")),
+        None => {
+            let origin = current.origin.display();
+            ("unknown", format!("there is none here to compare with; it was made from {origin}"))
         }
-        Some(_) => {
-            ServerState { word: "differs", text: format!("{origin} is another by now; `up` deploys it") }
-        }
-        None => ServerState { word: "gone", text: format!("{origin} cannot be read any more") },
-    }
+    };
+    ServerState { word, text }
 }

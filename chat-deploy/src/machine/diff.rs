@@ -76,6 +76,7 @@ fn power(machine: &Instance) -> Option<Step> {
 fn drift(spec: &Spec, observed: &Observed, machine: &Instance) -> Vec<String> {
     let Instance { id, kind, image, subnet, .. } = machine;
     let kept = "chat-deploy never replaces a machine";
+    // No types: none in particular.
     let types: Vec<_> = spec.types.iter().map(|kind| kind.as_str()).collect();
     let other_type = (!types.is_empty() && !types.contains(&kind.as_str()))
         .then(|| format!("{id} is a {kind}, not {}; {kept}", types.join(" or ")));

@@ -9,14 +9,14 @@ use crate::machine::observe::{Catalog, Observed};
 use crate::machine::spec::Spec;
 use crate::machine::tags::{self, Ownership};
 
-pub(super) const PUBLIC_KEY: &str =
+pub(crate) const PUBLIC_KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl bryan@mac";
 
-pub(super) fn types(names: &[&str]) -> Vec<InstanceType> {
+pub(crate) fn types(names: &[&str]) -> Vec<InstanceType> {
     names.iter().map(|name| InstanceType::new(*name)).collect()
 }
 
-pub(super) fn spec() -> Spec {
+pub(crate) fn spec() -> Spec {
     Spec {
         instance: "myserver".parse().unwrap(),
         types: types(&["t2.micro", "t3.micro"]),
@@ -32,7 +32,7 @@ pub(super) fn spec() -> Spec {
     }
 }
 
-pub(super) fn image(name: &str, created_at: &str, architecture: &str) -> Image {
+pub(crate) fn image(name: &str, created_at: &str, architecture: &str) -> Image {
     Image {
         id: ImageId::new(format!("ami-{architecture}-{}", created_at.get(..4).unwrap())),
         name: format!("al2023-ami-2023.{name}-kernel-6.1-{architecture}"),
@@ -43,7 +43,7 @@ pub(super) fn image(name: &str, created_at: &str, architecture: &str) -> Image {
     }
 }
 
-pub(super) fn subnet(zone: char) -> Subnet {
+pub(crate) fn subnet(zone: char) -> Subnet {
     Subnet {
         id: SubnetId::new(format!("subnet-{zone}")),
         vpc: VpcId::new("vpc-1"),
@@ -53,7 +53,7 @@ pub(super) fn subnet(zone: char) -> Subnet {
     }
 }
 
-pub(super) fn facts(kind: &str, architectures: &[&str]) -> TypeFacts {
+pub(crate) fn facts(kind: &str, architectures: &[&str]) -> TypeFacts {
     TypeFacts {
         kind: InstanceType::new(kind),
         architectures: architectures.iter().map(ToString::to_string).collect(),
@@ -62,7 +62,7 @@ pub(super) fn facts(kind: &str, architectures: &[&str]) -> TypeFacts {
     }
 }
 
-pub(super) fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let offered = |kind: &str, zones: &[char]| {
         let offering =
             |zone: &char| Offering { kind: InstanceType::new(kind), zone: format!("us-east-1{zone}") };
@@ -92,25 +92,25 @@ pub(super) fn catalog() -> Catalog {
     }
 }
 
-pub(super) fn empty() -> Observed {
+pub(crate) fn empty() -> Observed {
     Observed { catalog: Some(catalog()), ..Observed::default() }
 }
 
-pub(super) fn ours() -> Tags {
+pub(crate) fn ours() -> Tags {
     tags::ours(&spec().instance)
 }
 
-pub(super) fn adopted() -> Tags {
+pub(crate) fn adopted() -> Tags {
     let mut tags = ours();
     tags.insert(tags::MANAGED.to_owned(), tags::ADOPTED.to_owned());
     tags
 }
 
-pub(super) fn named(name: &str) -> Tags {
+pub(crate) fn named(name: &str) -> Tags {
     Tags::from([(tags::NAME.to_owned(), name.to_owned())])
 }
 
-pub(super) fn machine(id: &str, group: &str, tags: Tags) -> Instance {
+pub(crate) fn machine(id: &str, group: &str, tags: Tags) -> Instance {
     Instance {
         id: InstanceId::new(id),
         state: InstanceState::Running,
@@ -129,7 +129,7 @@ pub(super) fn machine(id: &str, group: &str, tags: Tags) -> Instance {
     }
 }
 
-pub(super) fn group(id: &str, name: &str, tags: Tags) -> SecurityGroup {
+pub(crate) fn group(id: &str, name: &str, tags: Tags) -> SecurityGroup {
     SecurityGroup {
         id: GroupId::new(id),
         name: name.to_owned(),
@@ -139,12 +139,12 @@ pub(super) fn group(id: &str, name: &str, tags: Tags) -> SecurityGroup {
     }
 }
 
-pub(super) fn rule(port: u16, range: &str, tags: Tags) -> GroupRule {
+pub(crate) fn rule(port: u16, range: &str, tags: Tags) -> GroupRule {
     let rule = Rule::tcp(port, range.parse().unwrap());
     GroupRule { id: RuleId::new(format!("sgr-{port}-{range}")), rule, tags }
 }
 
-pub(super) fn key_pair(name: &str) -> KeyPair {
+pub(crate) fn key_pair(name: &str) -> KeyPair {
     KeyPair {
         id: KeyPairId::new(format!("key-{name}")),
         name: name.to_owned(),
@@ -154,7 +154,7 @@ pub(super) fn key_pair(name: &str) -> KeyPair {
 }
 
 /// What `up` leaves.
-pub(super) fn running() -> Observed {
+pub(crate) fn running() -> Observed {
     Observed {
         machine: Some((Ownership::Ours, machine("i-1", "sg-1", ours()))),
         group: Some(group("sg-1", "chat-deploy-myserver", ours())),
@@ -166,7 +166,7 @@ pub(super) fn running() -> Observed {
 }
 
 /// A machine made in the console, by clicking.
-pub(super) fn by_hand() -> Observed {
+pub(crate) fn by_hand() -> Observed {
     Observed {
         namesake: Some(machine("i-9", "sg-9", named("myserver"))),
         group: Some(group("sg-9", "launch-wizard-3", Tags::new())),
@@ -176,7 +176,7 @@ pub(super) fn by_hand() -> Observed {
 }
 
 /// The same after it was adopted, and its chat port opened by us.
-pub(super) fn taken_over() -> Observed {
+pub(crate) fn taken_over() -> Observed {
     let found = by_hand();
     Observed {
         machine: Some((Ownership::Adopted, machine("i-9", "sg-9", adopted()))),
@@ -186,11 +186,11 @@ pub(super) fn taken_over() -> Observed {
     }
 }
 
-pub(super) fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+pub(crate) fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
     change(&mut value);
     value
 }
 
-pub(super) fn own_machine(observed: &mut Observed) -> &mut Instance {
+pub(crate) fn own_machine(observed: &mut Observed) -> &mut Instance {
     &mut observed.machine.as_mut().unwrap().1
 }

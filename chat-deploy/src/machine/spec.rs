@@ -13,7 +13,8 @@ use crate::instance::InstanceName;
 pub struct Spec {
     /// Whose machine.
     pub instance: InstanceName,
-    /// The types to take, the first that is to be had.
+    /// The types to take, the first that is to be had; none where it is only asked whether a machine is as it should be, and
+    /// any type would do.
     pub types: Vec<InstanceType>,
     /// The image for a new machine; else the newest Amazon Linux 2023.
     pub image: Option<ImageId>,

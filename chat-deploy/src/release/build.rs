@@ -188,6 +188,14 @@ pub fn find_checkout(
         .ok_or_else(|| BuildError::NoCheckout { from: working_directory.to_owned() })
 }
 
+/// Returns where the server is that was built last in a checkout for a machine, if it was. Whether it still is what the
+/// checkout says, only cargo knows.
+#[must_use]
+pub fn last_built(checkout: &Path, target: Target, interrupt: &Interrupt) -> Option<PathBuf> {
+    let recipe = Recipe::find(target, interrupt).ok()?;
+    Some(cargo::target_dir(checkout).join(recipe.subdirectory()).join(SERVER))
+}
+
 /// A build under way, on a thread of its own. Dropping it ends cargo.
 #[derive(Debug)]
 pub struct Building {

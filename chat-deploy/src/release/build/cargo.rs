@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -49,6 +49,11 @@ pub(super) fn run(
         return Err(BuildError::Failed { status, lines: screen.into_last_lines(), recipe });
     }
     artifact.ok_or(BuildError::NoArtifact)
+}
+
+/// Returns where cargo puts what it makes, unless a file of its settings says otherwise.
+pub(super) fn target_dir(checkout: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from)
 }
 
 fn command(checkout: &Path, recipe: Recipe) -> Command {

@@ -74,6 +74,11 @@ impl Recipe {
         }
     }
 
+    /// Returns where in its target directory cargo puts what this makes.
+    pub(super) fn subdirectory(self) -> PathBuf {
+        self.triple().map_or_else(|| PathBuf::from("release"), |triple| Path::new(&triple).join(PROFILE))
+    }
+
     /// Returns the arguments and variables that cargo needs. What the person has set stays, and ours is added.
     pub(super) fn ingredients(self, around: &Surroundings) -> (Vec<String>, Vec<(String, OsString)>) {
         const STATIC: [&str; 2] = ["-C", "target-feature=+crt-static"];
