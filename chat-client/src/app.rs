@@ -11,6 +11,7 @@ mod input;
 mod network;
 mod requests;
 mod session;
+mod status;
 mod words;
 
 use std::time::{Duration, Instant};
@@ -20,10 +21,11 @@ use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
 use self::backoff::Backoff;
-use self::command::Account;
+use self::command::{Account, ScreenCommand};
 use self::session::{Resume, Session};
 use crate::link::{Encryption, Incoming, LinkError, Peer, Protection, Switch};
 
+pub use self::status::{Stage, Status};
 pub use crate::link::error_chain;
 
 /// How many requests a program in a pipe may have unanswered at a server of ours. An original server loses packets that
@@ -43,6 +45,8 @@ const STEADY: Duration = Duration::from_secs(30);
 pub struct Config {
     /// A person sits at a terminal and can be asked.
     pub interactive: bool,
+    /// There is a full screen, which has commands of its own.
+    pub screen: bool,
     /// Reconnect when the connection is lost.
     pub reconnect: bool,
     /// Send passwords over connections without encryption, without asking.
@@ -83,6 +87,8 @@ pub enum Event {
         protection: Protection,
         /// The server's reply to CONNECT.
         greeting: String,
+        /// How long the server took to answer.
+        round_trip: Duration,
     },
     /// The connection cannot be made.
     OpenFailed(LinkError),
@@ -130,6 +136,8 @@ pub enum Effect {
     Close,
     /// Ask the person; answered by [`Event::Answer`].
     Ask(Question),
+    /// Let the screen do something.
+    Screen(ScreenCommand),
     /// End the program.
     Quit(Exit),
 }
@@ -282,7 +290,9 @@ impl App {
             Event::EndOfInput => self.leave(now, self.exit()),
             Event::Interrupt => self.interrupt(now),
             Event::Terminate => self.stop(now),
-            Event::Opened { peer, protection, greeting } => self.opened(now, peer, protection, greeting),
+            Event::Opened { peer, protection, greeting, round_trip } => {
+                self.opened(now, Session::new(now, peer, protection, &greeting, Some(round_trip)), greeting);
+            }
             Event::OpenFailed(error) => self.open_failed(now, &error),
             Event::Incoming(incoming) => self.incoming(now, incoming),
             Event::NotSent(error) => self.not_sent(&error),

@@ -136,9 +136,11 @@ impl Cli {
 impl Options {
     /// Says how the client is used; `zone` is the local time zone.
     #[must_use]
-    pub fn config(&self, server: Option<ServerAddress>, interactive: bool, zone: String) -> Config {
+    pub fn config(&self, server: Option<ServerAddress>, screen: bool, zone: String) -> Config {
+        let interactive = screen;
         Config {
             interactive,
+            screen,
             reconnect: interactive || self.reconnect,
             allow_plain_passwords: self.allow_plain_passwords,
             encryption: self.encryption.into(),

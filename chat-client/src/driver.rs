@@ -11,8 +11,11 @@ use std::time::Instant;
 use chat_core::secret::Secret;
 use tokio::time::sleep_until;
 
-use crate::app::{App, Effect, Event, Exit, Question, Show};
-use crate::link::{self, Link, LinkError, Opened, Target};
+use crate::app::command::ScreenCommand;
+use crate::app::{App, Effect, Event, Exit, Question, Show, Status};
+use chat_core::packet::PacketType;
+
+use crate::link::{self, Incoming, Link, LinkError, Opened, Target};
 
 /// Who or what uses the client.
 pub trait Front {
@@ -22,6 +25,12 @@ pub trait Front {
     ///
     /// What the system said when it could not be written.
     fn show(&mut self, show: &Show) -> io::Result<()>;
+
+    /// Takes note of how things stand now.
+    fn follow(&mut self, _status: Status) {}
+
+    /// Does what only a screen can do. Only called on those that [say](crate::app::Config::screen) that they are one.
+    fn command(&mut self, _command: ScreenCommand) {}
 
     /// Begins to wait for a line, unless that is so already.
     fn want_line(&mut self);
@@ -45,8 +54,11 @@ pub trait Front {
 pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Exit> {
     let mut connection = Connection { target, state: State::None };
     let mut events = VecDeque::from([first]);
+    let mut stale = true;
     loop {
         while let Some(event) = events.pop_front() {
+            // Messages change nothing that a status line shows, and there may be thousands in a second.
+            stale |= !matches!(event, Event::Incoming(Incoming::Packet { kind: PacketType::MESSAGE, .. }));
             for effect in app.handle(Instant::now(), event) {
                 match perform(effect, &mut connection, front, &mut events) {
                     Ok(None) => {}
@@ -55,6 +67,9 @@ pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Ev
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if std::mem::take(&mut stale) {
+            front.follow(app.status());
         }
         if app.wants_line() && !connection.is_congested() {
             front.want_line();
@@ -116,6 +131,10 @@ fn perform(
             connection.state = State::None;
             Ok(())
         }
+        Effect::Screen(command) => {
+            front.command(command);
+            Ok(())
+        }
         Effect::Quit(exit) => return Ok(Some(exit)),
     };
     if let Err(error) = sent {
@@ -159,8 +178,8 @@ impl Connection {
         let (state, event) = match &mut self.state {
             State::None => return pending().await,
             State::Opening(opening) => match opening.await {
-                Ok(Opened { link, peer, protection, greeting, .. }) => {
-                    (State::Open(Box::new(link)), Event::Opened { peer, protection, greeting })
+                Ok(Opened { link, peer, protection, greeting, round_trip }) => {
+                    (State::Open(Box::new(link)), Event::Opened { peer, protection, greeting, round_trip })
                 }
                 Err(error) => (State::None, Event::OpenFailed(error)),
             },

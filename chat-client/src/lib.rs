@@ -5,7 +5,8 @@
 //! - [`probe()`]: whether a healthy server of ours answers at an address;
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
 //! - `cli`: the command line;
-//! - `driver`: what runs it; `lines` and `terminal`: who uses it; `display`: what they may see.
+//! - `driver`: what runs it; `lines` and `terminal`: who uses it; `screen`: what is on the terminal; `display`: what they
+//!   may see.
 //!
 //! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
@@ -23,6 +24,8 @@ pub mod link;
 pub mod pins;
 mod probe;
 mod replies;
+#[cfg(feature = "terminal")]
+pub mod screen;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 

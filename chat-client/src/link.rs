@@ -45,9 +45,9 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// For a server to switch encryption.
     pub switch: Duration,
-    /// After this long without a byte from a server of ours, the link asks whether it is still there ...
+    /// This often the link asks a server of ours whether it is still there ...
     pub ping_after: Duration,
-    /// ... and gives it this long to answer.
+    /// ... and waits this long to hear anything at all from it.
     pub pong: Duration,
 }
 
@@ -130,6 +130,8 @@ pub enum Incoming {
     },
     /// A packet was dropped because its body could not be decrypted or is not UTF-8.
     Unreadable(PacketType),
+    /// The server took this long to answer when it was asked whether it is still there.
+    RoundTrip(Duration),
 }
 
 /// A way to encrypt, or not, that is asked of the server in mid-connection.
@@ -154,7 +156,12 @@ pub struct Link {
     /// How many more bytes `early` may hold: none before a server that is to be verified is verified.
     early_room: usize,
     heard: Instant,
-    pinged: bool,
+    /// When the server was last asked whether it is there, or greeted.
+    pinged: Instant,
+    /// How often it was asked; the number goes with the question.
+    pings: u64,
+    /// The last question is unanswered.
+    awaits_pong: bool,
     switch_by: Option<Instant>,
 }
 
@@ -251,7 +258,9 @@ impl Link {
             early: VecDeque::new(),
             early_room,
             heard: Instant::now(),
-            pinged: false,
+            pinged: Instant::now(),
+            pings: 0,
+            awaits_pong: false,
             switch_by: None,
         })
     }
@@ -320,7 +329,7 @@ impl Link {
     fn keep(&mut self, incoming: Incoming) {
         let text_bytes = match &incoming {
             Incoming::Packet { text, .. } | Incoming::Switched { text, .. } => text.len(),
-            Incoming::Unreadable(_) => 0,
+            Incoming::Unreadable(_) | Incoming::RoundTrip(_) => 0,
         };
         if let Some(left) = self.early_room.checked_sub(EARLY_OVERHEAD_BYTES + text_bytes) {
             self.early_room = left;
@@ -337,6 +346,10 @@ impl Link {
                 }
                 Signal::Packet { kind, text } => return Ok(Some(Incoming::Packet { kind, text })),
                 Signal::Unreadable(kind) => return Ok(Some(Incoming::Unreadable(kind))),
+                Signal::Pong(token) if token == self.pings && std::mem::take(&mut self.awaits_pong) => {
+                    return Ok(Some(Incoming::RoundTrip(self.pinged.elapsed())));
+                }
+                Signal::Pong(_) => continue,
                 Signal::Hello(_) => continue,
                 Signal::ClassicOn { text } => (Protection::Classic, text),
                 Signal::Off { text } => (Protection::Plain, text),
@@ -394,7 +407,7 @@ impl Link {
             Ok(0) => Err(LinkError::Closed),
             Ok(len) => {
                 self.wire.receive(bytes.get(..len).unwrap_or_default());
-                (self.heard, self.pinged) = (Instant::now(), false);
+                self.heard = Instant::now();
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -417,20 +430,20 @@ impl Link {
         // An original server cannot be asked, and may be silent for ever.
         let answers_ping = matches!(&self.peer, Some(Peer::Ours(hello)) if hello.caps.ping);
         let Timeouts { ping_after, pong, .. } = self.target.timeouts;
-        let patience = if self.pinged { ping_after + pong } else { ping_after };
-        let silent = answers_ping.then(|| self.heard + patience);
-        [self.switch_by, silent].into_iter().flatten().min()
+        let due =
+            if self.awaits_pong { self.heard.max(self.pinged) + pong } else { self.pinged + ping_after };
+        [self.switch_by, answers_ping.then_some(due)].into_iter().flatten().min()
     }
 
     fn deadline_passed(&mut self) -> Result<(), LinkError> {
         if self.switch_by.is_some_and(|by| by <= Instant::now()) {
             return Err(LinkError::NoSwitch(self.target.timeouts.switch));
         }
-        if self.pinged {
+        if self.awaits_pong {
             return Err(LinkError::Silent(self.heard.elapsed()));
         }
-        self.pinged = true;
-        self.send(PacketType::PING, &ping::request(0))
+        (self.pinged, self.pings, self.awaits_pong) = (Instant::now(), self.pings + 1, true);
+        self.send(PacketType::PING, &ping::request(self.pings))
     }
 }
 

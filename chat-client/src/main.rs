@@ -11,7 +11,8 @@ use chat_client::cli::{self, Action, Cli};
 use chat_client::driver;
 use chat_client::lines::Lines;
 use chat_client::pins::{Pins, PinsError};
-use chat_client::terminal::Terminal;
+use chat_client::screen::{Look, Theme};
+use chat_client::terminal::{Terminal, Wishes};
 use chat_core::known_servers::ServerAddress;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -42,12 +43,12 @@ fn chat(cli: &Cli) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start")?;
     let status = runtime.block_on(async {
-        let terminal = if cli::is_interactive() { Terminal::start().ok() } else { None };
+        // Without a name for the zone the server can only be asked for universal time.
+        let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "Etc/UTC".to_owned());
+        let terminal = if cli::is_interactive() { Terminal::start(wishes(&zone)).ok() } else { None };
         start_log(terminal.is_some());
         let server = cli.server();
         let first = Event::Start { connect: server.is_some() };
-        // Without a name for the zone the server can only be asked for universal time.
-        let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "Etc/UTC".to_owned());
         let config = cli.options.config(server, terminal.is_some(), zone);
         let target = cli.options.target(config.address.clone())?;
         let app = App::new(config, seed());
@@ -66,6 +67,13 @@ fn chat(cli: &Cli) -> anyhow::Result<Exit> {
     // A name look-up that hangs must not keep the program from ending.
     runtime.shutdown_background();
     status
+}
+
+/// Says how the screen is to be.
+fn wishes(zone: &str) -> Wishes {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let theme = if is_set("NO_COLOR") { Theme::Plain } else { Theme::Dark };
+    Wishes { look: Look { theme, ..Look::default() }, zone: zone.to_owned(), mouse: true, bell: true }
 }
 
 /// Logs to standard error what the environment asks for; on a terminal, where it would tear the screen, nothing else.

@@ -1,68 +1,84 @@
-//! Use by a person: a line editor below, the chat scrolling above it.
+//! Use by a person: the full screen on a real terminal.
 //!
-//! The editor blocks, so it has a thread of its own (`editor`); so has the printing (`screen`), which must wait while the
-//! editor redraws. The driver never waits for either.
+//! `screen` decides what is on it. Here are the clock, the files and the terminal: `modes` prepares it and puts it back,
+//! `output` writes to it, `history` keeps lines for later sessions. Keys are read by a thread of their own.
+//!
+//! Invariant: the driver waits neither for the keys nor for a terminal that stands still.
 
-mod editor;
-mod screen;
+mod history;
+mod modes;
+mod output;
 
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::sync::mpsc as blocking;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use etcetera::BaseStrategy as _;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{self, Event as TerminalEvent};
+use ratatui::layout::Rect;
+use rustix::process::{Signal as Kill, kill_current_process_group};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::editor::Wish;
-use self::screen::Screen;
-use crate::app::{Event, Question, Show};
-use crate::display::{self, Medium};
+use self::history::HistoryFile;
+use self::modes::Modes;
+use self::output::Frames;
+use crate::app::command::ScreenCommand;
+use crate::app::{Event, Question, Show, Status};
 use crate::driver::Front;
+use crate::screen::{Act, Look, Screen};
 
-/// Undoes what the line editor asks of the terminal while a line is edited, and ends that line.
-const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l\n";
+/// The screen is drawn sixty times a second at most.
+const FRAME: Duration = Duration::from_micros(16_667);
+/// What is typed while the client is busy waits up to this number of keys.
+const KEYS_AHEAD: usize = 1024;
+/// How long a shell may take to stop the program; where there is no shell, nothing does.
+const SUSPEND_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The terminal cannot be used; lines still can.
 #[derive(Debug, thiserror::Error)]
-#[error("this terminal cannot be edited in")]
+#[error("this terminal cannot show a full screen")]
 pub struct TerminalError(#[source] io::Error);
+
+/// What a person may want of the terminal.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// How the screen is to look.
+    pub look: Look,
+    /// The time zone of what the screen says.
+    pub zone: String,
+    /// Let the wheel scroll; the terminal's own selecting then needs Shift.
+    pub mouse: bool,
+    /// Ring the bell when somebody names this client's user.
+    pub bell: bool,
+}
 
 /// The front for people.
 #[derive(Debug)]
 pub struct Terminal {
-    wishes: blocking::Sender<Wish>,
-    events: mpsc::UnboundedReceiver<Event>,
     screen: Screen,
-    waiting: bool,
+    canvas: ratatui::Terminal<CrosstermBackend<Frames>>,
+    frames: Frames,
+    keys: mpsc::Receiver<TerminalEvent>,
+    /// What the client has not heard yet.
+    told: VecDeque<Event>,
+    zone: TimeZone,
+    bell: bool,
+    title: String,
+    /// The picture is not what it should be.
+    stale: bool,
+    next_frame: Instant,
+    history: Option<HistoryFile>,
     interrupts: Signal,
     terminations: Signal,
     hangups: Signal,
-    _settings: Settings,
-}
-
-/// The terminal's settings as they were found; put back when the client ends, also by a signal or a panic in the middle
-/// of a line.
-#[derive(Debug)]
-struct Settings(Termios);
-
-impl Drop for Settings {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that has gone away: what fails here fails silently.
-        let in_a_line = tcgetattr(io::stdin()).is_ok_and(|now| now.local_modes != self.0.local_modes);
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-        if in_a_line {
-            let _ = io::stdout().write_all(BRACKETED_PASTE_OFF);
-            let _ = io::stdout().flush();
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.screen.flush();
-    }
+    continuations: Signal,
+    modes: Modes,
 }
 
 impl Terminal {
@@ -70,70 +86,201 @@ impl Terminal {
     ///
     /// # Errors
     ///
-    /// [`TerminalError`] if this is no terminal, or not one that a line can be edited in.
-    pub fn start() -> Result<Self, TerminalError> {
-        let settings = Settings(tcgetattr(io::stdin()).map_err(|error| TerminalError(error.into()))?);
-        let (wishes, wished) = blocking::channel();
-        // Holds one event at most: the editor waits for a wish before each.
-        let (sender, events) = mpsc::unbounded_channel();
-        let printer = editor::start(history_file(), wished, sender).map_err(TerminalError)?;
+    /// [`TerminalError`] if this is no terminal, or not one that has a screen.
+    pub fn start(wishes: Wishes) -> Result<Self, TerminalError> {
+        if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
+            return Err(TerminalError(io::ErrorKind::Unsupported.into()));
+        }
         let catch = |kind| signal(kind).map_err(TerminalError);
+        let frames = Frames::start(output::write_standard);
+        let (history, lines) =
+            HistoryFile::of_user().map_or((None, Vec::new()), |(file, lines)| (Some(file), lines));
+        let canvas = ratatui::Terminal::new(CrosstermBackend::new(frames.clone())).map_err(TerminalError)?;
         Ok(Self {
-            wishes,
-            events,
-            screen: Screen::start(printer),
-            waiting: false,
+            screen: Screen::new(wishes.look, lines),
+            canvas,
+            keys: read_keys(),
+            told: VecDeque::new(),
+            zone: TimeZone::get(&wishes.zone).unwrap_or(TimeZone::UTC),
+            bell: wishes.bell,
+            title: String::new(),
+            stale: true,
+            next_frame: Instant::now(),
+            history,
             interrupts: catch(SignalKind::interrupt())?,
             terminations: catch(SignalKind::terminate())?,
             hangups: catch(SignalKind::hangup())?,
-            _settings: settings,
+            continuations: catch(SignalKind::from_raw(Kill::CONT.as_raw()))?,
+            // Last: what is above fails without having touched the terminal.
+            modes: Modes::enter(frames.clone(), wishes.mouse).map_err(TerminalError)?,
+            frames,
         })
     }
 
-    fn wish(&mut self, wish: Wish) {
-        self.waiting = self.wishes.send(wish).is_ok();
+    /// Draws, unless the terminal still takes the last picture.
+    fn draw(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let screen = &mut self.screen;
+        self.frames.begin();
+        self.canvas.draw(|frame| {
+            let cursor = screen.draw(frame.buffer_mut(), now);
+            if let Some(cursor) = cursor {
+                frame.set_cursor_position(cursor);
+            }
+        })?;
+        let title = self.screen.title();
+        if title != self.title {
+            self.frames.title(&title);
+            self.title = title;
+        }
+        self.frames.end();
+        (self.stale, self.next_frame) = (false, now + FRAME);
+        Ok(())
+    }
+
+    /// Draws everything anew with the next picture.
+    fn redraw(&mut self) -> io::Result<()> {
+        let size = self.canvas.size()?;
+        self.canvas.resize(Rect::new(0, 0, size.width, size.height))?;
+        self.stale = true;
+        Ok(())
+    }
+
+    fn take(&mut self, event: TerminalEvent) -> io::Result<()> {
+        self.stale = true;
+        for act in self.screen.handle(event) {
+            match act {
+                Act::Tell(event) => self.told.push_back(event),
+                Act::Remember(line) => {
+                    if let Some(history) = &self.history {
+                        history.append(&line);
+                    }
+                }
+                Act::Suspend => self.suspend()?,
+                Act::Redraw => self.redraw()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the terminal back to the shell until it continues the program.
+    fn suspend(&mut self) -> io::Result<()> {
+        self.modes.leave();
+        kill_current_process_group(Kill::TSTP)?;
+        // The signal may reach another thread first; here nothing must happen before it stops them all.
+        std::thread::sleep(SUSPEND_PATIENCE);
+        self.resume()
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        self.modes.resume()?;
+        self.title.clear();
+        self.redraw()
+    }
+
+    /// Waits until there is something to do; returns what the client is to hear, if that is it.
+    async fn wait(&mut self) -> io::Result<Option<Event>> {
+        let counting = self.screen.is_counting();
+        let (stale, frame) = (self.stale, tokio::time::Instant::from_std(self.next_frame));
+        let written = self.frames.written();
+        tokio::select! {
+            Some(event) = self.keys.recv() => {
+                self.take(event)?;
+                // What was typed or pasted in one go is one picture.
+                while let Ok(event) = self.keys.try_recv() {
+                    self.take(event)?;
+                }
+            }
+            _ = self.interrupts.recv() => return Ok(Some(Event::Interrupt)),
+            _ = self.terminations.recv() => return Ok(Some(Event::Terminate)),
+            _ = self.hangups.recv() => return Ok(Some(Event::Terminate)),
+            _ = self.continuations.recv() => self.resume()?,
+            () = async { tokio::time::sleep_until(frame).await; written.await }, if stale => {}
+            () = tokio::time::sleep(Duration::from_millis(250)), if counting && !stale => self.stale = true,
+        }
+        Ok(None)
     }
 }
 
 impl Front for Terminal {
     fn show(&mut self, show: &Show) -> io::Result<()> {
-        self.screen.print(&display::render(show, Medium::Terminal).1);
+        self.frames.failure()?;
+        let now = Timestamp::now().to_zoned(self.zone.clone()).datetime();
+        if self.screen.show(now, show) && self.bell {
+            self.frames.ring();
+        }
+        self.stale = true;
         Ok(())
     }
 
-    fn want_line(&mut self) {
-        if !self.waiting {
-            // What was said before the prompt stands above it.
-            self.screen.flush();
-            self.wish(Wish::Line);
+    fn follow(&mut self, status: Status) {
+        self.screen.follow(status);
+        self.stale = true;
+    }
+
+    fn command(&mut self, command: ScreenCommand) {
+        if let ScreenCommand::Export(file) = &command {
+            let said = export(Path::new(file), &self.screen.transcript());
+            let _ = self.show(&said);
         }
+        self.screen.command(&command);
+        self.stale = true;
+    }
+
+    fn want_line(&mut self) {
+        self.told.extend(self.screen.want_line());
     }
 
     fn ask(&mut self, question: Question) {
-        self.screen.flush();
-        let Question { prompt, hidden } = question;
-        self.wish(Wish::Answer { prompt: display::sanitise(&prompt, Medium::Terminal), hidden });
+        self.screen.ask(&question);
+        self.stale = true;
     }
 
     fn room(&self) -> impl Future<Output = ()> + 'static {
-        self.screen.room()
+        // What is not in view costs nothing but memory, and that is bounded.
+        std::future::ready(())
     }
 
     async fn next(&mut self) -> Event {
-        tokio::select! {
-            Some(event) = self.events.recv() => {
-                self.waiting = false;
-                event
+        loop {
+            if self.stale
+                && self.next_frame <= Instant::now()
+                && self.frames.is_written()
+                && self.draw().is_err()
+            {
+                return Event::Terminate;
             }
-            _ = self.interrupts.recv() => Event::Interrupt,
-            _ = self.terminations.recv() => Event::Terminate,
-            _ = self.hangups.recv() => Event::Terminate,
+            if let Some(event) = self.told.pop_front() {
+                return event;
+            }
+            match self.wait().await {
+                Ok(None) => {}
+                Ok(Some(event)) => return event,
+                // The terminal is gone.
+                Err(_) => return Event::Terminate,
+            }
         }
     }
 }
 
-/// Returns where the history is kept: `chat-client/history` in `XDG_STATE_HOME` (default `~/.local/state`).
-fn history_file() -> Option<PathBuf> {
-    let directories = etcetera::choose_base_strategy().ok()?;
-    Some(directories.state_dir()?.join("chat-client").join("history"))
+/// Reads keys as they are pressed.
+fn read_keys() -> mpsc::Receiver<TerminalEvent> {
+    let (sender, keys) = mpsc::channel(KEYS_AHEAD);
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            if sender.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    });
+    keys
+}
+
+/// Writes a transcript to a new file that only its owner can read; returns what to say about it.
+fn export(file: &Path, transcript: &str) -> Show {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    match written.and_then(|mut file| file.write_all(transcript.as_bytes())) {
+        Ok(()) => Show::Note(format!("written to {}", file.display())),
+        Err(error) => Show::Error(format!("cannot write to {}: {error}", file.display())),
+    }
 }

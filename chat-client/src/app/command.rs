@@ -45,8 +45,42 @@ pub enum Command {
     Users,
     /// Explains all commands or one.
     Help(Option<String>),
+    /// Lets the screen do something.
+    Screen(ScreenCommand),
     /// Leaves the server and the program.
     Exit,
+}
+
+/// What only a full screen can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScreenCommand {
+    /// Looks for a text in what was said.
+    Search(String),
+    /// Shows comings and goings one by one, or in one sentence again.
+    Fold,
+    /// Forgets what was said.
+    Clear,
+    /// Writes what was said to a new file of this name.
+    Export(String),
+    /// Explains the keys.
+    Keys,
+}
+
+/// What the argument of a command may be, for completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// None, or nothing that is known beforehand.
+    None,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A command.
+    Command,
+    /// Somebody's name.
+    Name,
+    /// A server.
+    Server,
+    /// A time zone.
+    Zone,
 }
 
 /// How `/encryption` is to switch.
@@ -104,87 +138,142 @@ struct Row {
     name: &'static str,
     arguments: &'static str,
     help: &'static str,
+    argument: Argument,
     read: fn(&str) -> Option<Command>,
 }
 
-const TABLE: [Row; 14] = [
+const TABLE: [Row; 19] = [
     Row {
         name: "/connect",
         arguments: "[host [port]]",
         help: "connect to a server; without a host to the last one, at once, or to this machine",
+        argument: Argument::Server,
         read: |rest| Some(Command::Connect(read_address(rest)?)),
     },
     Row {
         name: "/disconnect",
         arguments: "",
         help: "leave the server",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::Disconnect),
     },
     Row {
         name: "/encryption",
         arguments: "[on|off|noise|classic]",
         help: "switch encryption, or say what it is; classic is the original's cipher, a toy",
+        argument: Argument::OneOf(&["on", "off", "noise", "classic"]),
         read: |rest| Some(Command::Encryption(read_encryption(rest)?)),
     },
     Row {
         name: "/join",
         arguments: "",
         help: "enter the chat room: be on the user list",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::Join),
     },
     Row {
         name: "/leave",
         arguments: "",
         help: "leave the chat room, and log out",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::Leave),
     },
     Row {
         name: "/register",
         arguments: "user [password]",
         help: "make an account; without a password it is asked for, hidden",
+        argument: Argument::None,
         read: |rest| Some(Command::Register(read_account(rest)?)),
     },
     Row {
         name: "/login",
         arguments: "user [password]",
         help: "log in; without a password it is asked for, hidden",
+        argument: Argument::None,
         read: |rest| Some(Command::Login(read_account(rest)?)),
     },
-    Row { name: "/logout", arguments: "", help: "log out", read: |rest| alone(rest, Command::Logout) },
+    Row {
+        name: "/logout",
+        arguments: "",
+        help: "log out",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Logout),
+    },
     Row {
         name: "/whoami",
         arguments: "",
         help: "show what the server knows of this connection",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::WhoAmI),
     },
     Row {
         name: "/date",
         arguments: "[zone]",
         help: "ask for the date, here or in a time zone such as Europe/Paris",
+        argument: Argument::Zone,
         read: |rest| Some(Command::Date(read_word(rest)?)),
     },
     Row {
         name: "/time",
         arguments: "[zone]",
         help: "ask for the time, here or in a time zone",
+        argument: Argument::Zone,
         read: |rest| Some(Command::Time(read_word(rest)?)),
     },
     Row {
         name: "/users",
         arguments: "",
         help: "show who is in the chat room",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::Users),
     },
     Row {
         name: "/help",
         arguments: "[command]",
         help: "explain all commands, or one",
+        argument: Argument::Command,
         read: |rest| Some(Command::Help(read_word(rest)?)),
+    },
+    Row {
+        name: "/search",
+        arguments: "text",
+        help: "look for a text in what was said; Return looks further up, Esc ends it",
+        argument: Argument::None,
+        read: |rest| Some(Command::Screen(ScreenCommand::Search(read_text(rest)?))),
+    },
+    Row {
+        name: "/fold",
+        arguments: "",
+        help: "show who comes and goes one by one, or in one sentence",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Screen(ScreenCommand::Fold)),
+    },
+    Row {
+        name: "/clear",
+        arguments: "",
+        help: "empty the screen",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Screen(ScreenCommand::Clear)),
+    },
+    Row {
+        name: "/export",
+        arguments: "file",
+        help: "write what was said to a new file",
+        argument: Argument::None,
+        read: |rest| Some(Command::Screen(ScreenCommand::Export(read_text(rest)?))),
+    },
+    Row {
+        name: "/keys",
+        arguments: "",
+        help: "explain what the keys do",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Screen(ScreenCommand::Keys)),
     },
     Row {
         name: "/exit",
         arguments: "",
         help: "leave the server and the program once everything sent is answered",
+        argument: Argument::None,
         read: |rest| alone(rest, Command::Exit),
     },
 ];
@@ -240,6 +329,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.name)
 }
 
+/// Says what the argument of a command may be.
+#[must_use]
+pub fn argument(name: &str) -> Argument {
+    find(name).map_or(Argument::None, |row| row.argument)
+}
+
 /// Returns where in a line a password begins, in bytes; such lines are kept out of histories and off screens. Also finds
 /// the password behind a mistyped `/login` or `/register`.
 #[must_use]
@@ -283,7 +378,7 @@ fn suggest(typed: &str) -> Option<&'static str> {
         return None;
     }
     let typed = typed.to_lowercase();
-    let nearest = names().map(|name| (distance(&typed, name), name)).min()?;
+    let nearest = names().map(|name| (strsim::osa_distance(&typed, name), name)).min()?;
     let allowed = if typed.len() < 6 { 1 } else { 2 };
     if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == typed) {
         return Some(ours);
@@ -293,30 +388,6 @@ fn suggest(typed: &str) -> Option<&'static str> {
         (Some(only), None) => Some(only),
         _ => (nearest.0 <= allowed).then_some(nearest.1),
     }
-}
-
-/// Counts the letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    let mut previous = None;
-    for (i, a) in from.chars().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &b) in to.iter().enumerate() {
-            let at = |cells: &[usize], j: usize| cells.get(j).copied().unwrap_or(usize::MAX - 1);
-            let mut cost =
-                (at(&last, j) + usize::from(a != b)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped = j > 0 && to.get(j - 1) == Some(&a) && previous == Some(b);
-            if swapped {
-                cost = cost.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(cost);
-        }
-        before_last = std::mem::replace(&mut last, row);
-        previous = Some(a);
-    }
-    last.last().copied().unwrap_or_default()
 }
 
 /// Splits a line after its first word; white space between the two belongs to neither.
@@ -338,6 +409,11 @@ fn read_word(rest: &str) -> Option<Option<String>> {
         (word, "") => Some(Some(word.to_owned())),
         _ => None,
     }
+}
+
+fn read_text(rest: &str) -> Option<String> {
+    let text = rest.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn read_address(rest: &str) -> Option<Option<ServerAddress>> {

@@ -58,6 +58,8 @@ impl App {
                 Some(text) => self.show(Show::Help(text)),
                 None => self.fail(format!("there is no command {}", name.unwrap_or_default())),
             },
+            Command::Screen(command) if self.config.screen => self.emit(Effect::Screen(command)),
+            Command::Screen(_) => self.fail("only the full screen can do that"),
             Command::Exit => self.leave(now, self.exit()),
         }
     }

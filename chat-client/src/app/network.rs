@@ -12,17 +12,16 @@ use super::{
     AccountRequest, App, Asked, Effect, Exit, LEAVE_PATIENCE, MAX_ATTEMPTS_IN_PIPE, Phase, STEADY, Show,
     error_chain, words,
 };
-use crate::link::{Encryption, Incoming, LinkError, Peer, Protection};
+use crate::link::{Encryption, Incoming, LinkError, Protection};
 use crate::replies::Reply;
 
 impl App {
-    pub(super) fn opened(&mut self, now: Instant, peer: Peer, protection: Protection, greeting: String) {
-        let session = Session::new(now, peer, protection, &greeting);
+    pub(super) fn opened(&mut self, now: Instant, session: Session, greeting: String) {
         self.note(format!(
             "connected to {}, {}; {}",
             self.address,
             words::describe_peer(&session.peer),
-            words::describe(&protection)
+            words::describe(&session.protection)
         ));
         let resume = match std::mem::replace(&mut self.phase, Phase::Open(session)) {
             Phase::Opening(resume) => resume,
@@ -167,6 +166,11 @@ impl App {
             Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
             Incoming::Packet { kind, text } => self.told(now, kind, text),
             Incoming::Switched { protection, text } => self.switched(protection, text),
+            Incoming::RoundTrip(time) => {
+                if let Phase::Open(session) = &mut self.phase {
+                    session.round_trip = Some(time);
+                }
+            }
             Incoming::Unreadable(kind) => {
                 self.fail(format!("a packet ({}) could not be read and was dropped", kind.name()));
             }

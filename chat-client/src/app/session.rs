@@ -40,6 +40,11 @@ impl Me {
         Self { client, login: None }
     }
 
+    /// Returns what this client's user is called: by the login if there is one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.login.as_ref().map(|login| login.user.as_str()).or(self.client.as_deref())
+    }
+
     /// Tells whether a client name is this client's. A server that gave none is believed to speak of this client.
     pub(super) fn is_client(&self, name: &str) -> bool {
         self.client.as_ref().is_none_or(|client| client == name)
@@ -65,10 +70,18 @@ pub(super) struct Session {
     /// Who is in the room, once the server has said so.
     pub(super) users: Option<Vec<String>>,
     pub(super) requests: Requests,
+    /// How long the server took to answer when it was last asked.
+    pub(super) round_trip: Option<Duration>,
 }
 
 impl Session {
-    pub(super) fn new(since: Instant, peer: Peer, protection: Protection, greeting: &str) -> Self {
+    pub(super) fn new(
+        since: Instant,
+        peer: Peer,
+        protection: Protection,
+        greeting: &str,
+        round_trip: Option<Duration>,
+    ) -> Self {
         let patience = match peer {
             Peer::Ours(_) => PATIENCE_OURS,
             Peer::Original => PATIENCE_ORIGINAL,
@@ -82,6 +95,7 @@ impl Session {
             joined: false,
             users: None,
             requests: Requests::new(patience),
+            round_trip,
         }
     }
 

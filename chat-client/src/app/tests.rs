@@ -24,6 +24,7 @@ impl World {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             interactive: false,
+            screen: false,
             reconnect: false,
             allow_plain_passwords: false,
             encryption: Encryption::Auto,
@@ -60,7 +61,12 @@ impl World {
     }
 
     fn opened(&mut self, peer: Peer, protection: Protection) -> Vec<String> {
-        self.event(Event::Opened { peer, protection, greeting: GREETING.to_owned() })
+        self.event(Event::Opened {
+            peer,
+            protection,
+            greeting: GREETING.to_owned(),
+            round_trip: Duration::ZERO,
+        })
     }
 
     fn line(&mut self, line: &str) -> Vec<String> {
@@ -106,6 +112,7 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Ask(Question { prompt, hidden }) => {
             format!("{} {}", if *hidden { "ask hidden" } else { "ask" }, prompt.trim_end())
         }
+        Effect::Screen(command) => format!("screen {command:?}"),
         Effect::Quit(exit) => format!("quit {exit:?}"),
     })
 }

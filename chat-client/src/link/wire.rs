@@ -31,6 +31,8 @@ pub(super) enum Signal {
     ClassicOn { text: String },
     /// Encryption is off.
     Off { text: String },
+    /// The server answered the PING with this token.
+    Pong(u64),
     /// A packet was dropped because its body is not what it should be.
     Unreadable(PacketType),
 }
@@ -236,7 +238,7 @@ impl Wire {
         let Some(body) = self.decrypt(kind, body) else { return Ok(Some(Signal::Unreadable(kind))) };
         if kind == PacketType::PING {
             self.answer_ping(&body)?;
-            return Ok(None);
+            return Ok(ping::replied_token(&body).map(Signal::Pong));
         }
         let Ok(text) = String::from_utf8(body) else { return Ok(Some(Signal::Unreadable(kind))) };
         match kind {
@@ -271,7 +273,7 @@ impl Wire {
         }
     }
 
-    /// Answers a PING request. A reply to our own has done its work by arriving.
+    /// Answers a PING request.
     fn answer_ping(&mut self, body: &[u8]) -> Result<(), LinkError> {
         let Some(reply) = ping::reply_to(body) else { return Ok(()) };
         if self.unsent_bytes() == 0 {

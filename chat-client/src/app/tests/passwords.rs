@@ -109,7 +109,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             Event::Incoming(Incoming::Packet { kind, text: text.to_owned() })
         }),
         2 => protection.clone().prop_map(|protection| {
-            Event::Opened { peer: ours(), protection, greeting: GREETING.to_owned() }
+            Event::Opened { peer: ours(), protection, greeting: GREETING.to_owned(), round_trip: Duration::ZERO }
         }),
         1 => protection.prop_map(|protection| {
             Event::Incoming(Incoming::Switched { protection, text: String::new() })

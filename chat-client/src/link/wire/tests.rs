@@ -82,6 +82,7 @@ fn drain(wire: &mut Wire) -> Result<Vec<String>, LinkError> {
             }
             Signal::ClassicOn { .. } => "classic".to_owned(),
             Signal::Off { .. } => "off".to_owned(),
+            Signal::Pong(token) => format!("pong {token}"),
             Signal::Unreadable(kind) => format!("unreadable {}", kind.name()),
         });
     }

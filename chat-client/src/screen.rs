@@ -1,0 +1,213 @@
+//! The full screen as a pure state machine: what is said and typed goes in, a picture and what the person wants come out.
+//!
+//! `entry` and `log` are the messages, `editor`, `history`, `completion` and `keys` the typing, `view`, `status` and `theme`
+//! the picture, `text` how wide things are. The terminal itself, its files and the clock are `terminal`'s.
+//!
+//! Invariant: what a peer sent is made harmless when it becomes an entry or a status, before anything else looks at it.
+
+mod completion;
+mod editor;
+mod entry;
+mod history;
+mod keys;
+mod log;
+mod status;
+mod text;
+mod theme;
+mod view;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use jiff::civil::DateTime;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Position;
+
+use self::completion::Completion;
+use self::editor::Editor;
+use self::entry::{Entry, Kind};
+use self::history::History;
+use self::log::Log;
+use crate::app::{Event, Question, Show, Status};
+use crate::display::{self, Medium};
+
+pub use self::history::HISTORY_LINES;
+pub use self::log::Scrollback;
+pub use self::theme::Theme;
+
+/// How the screen is to look.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Its colours.
+    pub theme: Theme,
+    /// Show when things were said, if there is room for it.
+    pub timestamps: bool,
+    /// Show who is in the room at the right, if there is room for it.
+    pub users: bool,
+    /// Put comings and goings into one sentence.
+    pub fold: bool,
+    /// What the title of the terminal's window begins with.
+    pub title: String,
+    /// How much is kept.
+    pub scrollback: Scrollback,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            theme: Theme::default(),
+            timestamps: true,
+            users: true,
+            fold: true,
+            title: "chat".to_owned(),
+            scrollback: Scrollback { entries: 10_000, bytes: 32 * 1024 * 1024 },
+        }
+    }
+}
+
+/// What the person wants, and what the terminal has to do for it.
+#[derive(Debug)]
+pub enum Act {
+    /// The client is to hear this.
+    Tell(Event),
+    /// Later sessions are to know this line.
+    Remember(String),
+    /// The program is to be stopped until the shell continues it.
+    Suspend,
+    /// Everything is to be drawn anew.
+    Redraw,
+}
+
+/// Who is talked with, what was said, and what is being typed.
+#[derive(Debug)]
+struct Conversation {
+    log: Log,
+    status: Option<Status>,
+    draft: Editor,
+    question: Option<Asked>,
+    /// Lines that nobody wants yet.
+    waiting: VecDeque<String>,
+    /// A line is wanted.
+    wanted: bool,
+}
+
+/// A question and the answer so far.
+#[derive(Debug)]
+struct Asked {
+    prompt: String,
+    answer: Editor,
+}
+
+/// A search through what was said.
+#[derive(Debug)]
+struct Search {
+    query: Editor,
+    /// The entry that was found last.
+    found: Option<u64>,
+    /// There is none above that.
+    exhausted: bool,
+}
+
+/// The screen.
+#[derive(Debug)]
+pub struct Screen {
+    look: Look,
+    conversation: Conversation,
+    history: History,
+    completion: Option<Completion>,
+    search: Option<Search>,
+    /// The terminal has the person's attention, as far as it knows.
+    focused: bool,
+}
+
+impl Screen {
+    /// Makes an empty screen. `history` are the lines of earlier sessions, oldest first.
+    #[must_use]
+    pub fn new(look: Look, history: Vec<String>) -> Self {
+        let conversation = Conversation {
+            log: Log::new(look.scrollback, look.fold),
+            status: None,
+            draft: Editor::new(false),
+            question: None,
+            waiting: VecDeque::new(),
+            wanted: false,
+        };
+        Self {
+            look,
+            conversation,
+            history: History::new(history),
+            completion: None,
+            search: None,
+            focused: true,
+        }
+    }
+
+    /// Shows something that is there since `at`; tells whether it should call the person, because it names them.
+    pub fn show(&mut self, at: DateTime, show: &Show) -> bool {
+        let attended = self.is_attended();
+        let conversation = &mut self.conversation;
+        let me = conversation.status.as_ref().and_then(|status| status.me.as_deref());
+        let Some(entry) = Entry::new(at, show, me) else { return false };
+        let calls = matches!(entry.kind, Kind::Message { mention: true, .. });
+        conversation.log.push(entry, attended);
+        calls
+    }
+
+    /// Takes note of how things stand.
+    pub fn follow(&mut self, status: Status) {
+        self.conversation.status = Some(status);
+    }
+
+    /// Takes note that the client wants a line; returns one that was typed before.
+    pub fn want_line(&mut self) -> Option<Event> {
+        let line = self.conversation.waiting.pop_front();
+        self.conversation.wanted = line.is_none();
+        line.map(Event::Line)
+    }
+
+    /// Asks a question; what is being typed comes back after it.
+    pub fn ask(&mut self, question: &Question) {
+        let prompt = display::sanitise(&question.prompt, Medium::Terminal);
+        self.conversation.question = Some(Asked { prompt, answer: Editor::new(question.hidden) });
+        (self.search, self.completion) = (None, None);
+    }
+
+    /// Draws the screen onto all of a buffer; returns where the cursor is to be.
+    pub fn draw(&mut self, buffer: &mut Buffer, now: Instant) -> Option<Position> {
+        let cursor = view::draw(self, buffer, now);
+        if self.is_attended() {
+            self.conversation.log.read();
+        }
+        cursor
+    }
+
+    /// Returns the title of the terminal's window: how much is unread, and where. It can do nothing but be read.
+    #[must_use]
+    pub fn title(&self) -> String {
+        status::title(&self.look.title, self.conversation.status.as_ref(), self.conversation.log.unread())
+    }
+
+    /// Tells whether the picture changes by itself, because it counts seconds.
+    #[must_use]
+    pub fn is_counting(&self) -> bool {
+        self.conversation.status.as_ref().is_some_and(status::is_counting)
+    }
+
+    /// Writes down everything that is kept, one line and its further lines per entry.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        let lines = self.conversation.log.entries().map(|entry| {
+            let at = entry.at.strftime("%Y-%m-%d %H:%M:%S");
+            format!("{at} {} {}\n", entry.kind.mark(), entry.text().replace('\n', "\n    "))
+        });
+        lines.collect()
+    }
+
+    /// Tells whether somebody sees what comes.
+    fn is_attended(&self) -> bool {
+        self.focused && self.conversation.log.is_at_end()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! One thing in the message pane: what it says, how parts of it are to look, and its rows once it has been laid out.
+
+use std::ops::Range;
+
+use chat_core::packet::PacketType;
+use jiff::civil::DateTime;
+
+use super::text;
+use crate::app::Show;
+use crate::display::{self, Medium};
+use crate::replies::Reply;
+
+/// So many comings and goings are one entry at most; the next ones begin another.
+const MAX_CHANGES: usize = 50;
+/// Rows after the first are set off by this many cells.
+pub(super) const INDENT: usize = 2;
+const TAB: &str = "    ";
+
+/// What kind of thing it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody said something.
+    Message {
+        /// This client's user did.
+        own: bool,
+        /// It names this client's user.
+        mention: bool,
+    },
+    /// A text of the server.
+    Server,
+    /// People came, went, logged in or out.
+    Presence,
+    /// A remark of the program.
+    Note,
+    /// Something went wrong.
+    Error,
+    /// What can be done about it.
+    Hint,
+    /// What was asked of the program itself.
+    Help,
+}
+
+impl Kind {
+    /// Returns the sign in the column beside the time, where nothing that somebody says can stand: what is marked there is
+    /// told apart from messages without colours, too.
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Message { .. } => " ",
+            Self::Server => "=",
+            Self::Presence => "~",
+            Self::Note => "*",
+            Self::Error => "!",
+            Self::Hint => ">",
+            Self::Help => "?",
+        }
+    }
+}
+
+/// How a part of a text is to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// As its kind looks.
+    Plain,
+    /// The name of who said it.
+    Name,
+    /// A link.
+    Link,
+    /// Something between back quotes.
+    Code,
+}
+
+/// Somebody came, went, or is called otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    who: String,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Joined,
+    Left,
+    LoggedIn,
+    LoggedOut,
+}
+
+/// One thing in the message pane.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// When it was there.
+    pub(super) at: DateTime,
+    pub(super) kind: Kind,
+    /// Everything it says; can do nothing but be read.
+    text: String,
+    /// How much of the beginning of the text is the name of who said it, in bytes.
+    name_len: usize,
+    changes: Vec<Change>,
+    layout: Option<Layout>,
+}
+
+#[derive(Clone, Debug)]
+struct Layout {
+    cells: usize,
+    folded: bool,
+    rows: Vec<Range<usize>>,
+    marks: Vec<(Range<usize>, Role)>,
+}
+
+impl Entry {
+    /// Makes an entry of something to show; `None` if it has no place in the message pane. `me` is what this client's user
+    /// is called.
+    pub(super) fn new(at: DateTime, show: &Show, me: Option<&str>) -> Option<Self> {
+        let remark = |kind, text: &str| Self::with(at, kind, one_line(text), 0);
+        Some(match show {
+            Show::Text { kind, text } => Self::of_server(at, *kind, text, me),
+            Show::Users { asked: false, .. } => return None,
+            Show::Users { .. } | Show::Help(_) => {
+                let (_, text) = display::render(show, Medium::Terminal);
+                Self::with(at, Kind::Help, safe(&text), 0)
+            }
+            Show::Note(text) => remark(Kind::Note, text),
+            Show::Error(text) => remark(Kind::Error, text),
+            Show::Hint(text) => remark(Kind::Hint, text),
+        })
+    }
+
+    fn with(at: DateTime, kind: Kind, text: String, name_len: usize) -> Self {
+        Self { at, kind, text, name_len, changes: Vec::new(), layout: None }
+    }
+
+    fn of_server(at: DateTime, kind: PacketType, text: &str, me: Option<&str>) -> Self {
+        let change = |who: &str, what| Self {
+            changes: vec![Change { who: one_line(who), what }],
+            ..Self::with(at, Kind::Presence, String::new(), 0)
+        };
+        match Reply::read(kind, text) {
+            Some(Reply::Message { sender }) => {
+                let body = text.get(sender.len()..).unwrap_or_default();
+                let own = me == Some(sender);
+                let mention = !own && me.is_some_and(|me| names(body, me));
+                let sender = one_line(sender);
+                let text = format!("{sender}{}", safe(body));
+                Self::with(at, Kind::Message { own, mention }, text, sender.len())
+            }
+            Some(Reply::Joined(who)) => change(who, What::Joined),
+            Some(Reply::Left(who)) => change(who, What::Left),
+            Some(Reply::LoggedIn { client, user }) => {
+                change(&format!("{client} logged in as {user}"), What::LoggedIn)
+            }
+            Some(Reply::LoggedOut(who)) => change(who, What::LoggedOut),
+            _ => Self::with(at, Kind::Server, safe(text.strip_prefix("Server: ").unwrap_or(text)), 0),
+        }
+    }
+
+    /// Returns what it says, as far as it is kept as text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the name of who said it.
+    pub(super) fn name(&self) -> Option<&str> {
+        matches!(self.kind, Kind::Message { .. }).then(|| self.text.get(..self.name_len)).flatten()
+    }
+
+    /// Returns about how much memory it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        // What is laid out grows with the text. The text of comings and goings is made of the names, in either way.
+        let names: usize = self.changes.iter().map(|change| change.who.len() + size_of::<Change>()).sum();
+        let text = if self.kind == Kind::Presence { names } else { self.text.len() };
+        size_of::<Self>() + 64 + names + 2 * text
+    }
+
+    /// Tells whether another entry can be a part of this one: both tell of comings and goings on one day.
+    pub(super) fn absorbs(&self, other: &Self) -> bool {
+        let alike = self.kind == Kind::Presence && other.kind == Kind::Presence;
+        alike && self.at.date() == other.at.date() && self.changes.len() < MAX_CHANGES
+    }
+
+    /// Takes another entry in.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.layout = None;
+    }
+
+    /// Lays the entry out for rows of this many cells, unless that has been done. `folded` puts comings and goings into
+    /// one sentence.
+    pub(super) fn lay_out(&mut self, cells: usize, folded: bool) {
+        if self.layout.as_ref().is_some_and(|layout| layout.cells == cells && layout.folded == folded) {
+            return;
+        }
+        if self.kind == Kind::Presence {
+            self.text = if folded { fold(&self.changes) } else { unfold(&self.changes) };
+        }
+        let rows = text::wrap(&self.text, cells, cells.saturating_sub(INDENT));
+        self.layout = Some(Layout { cells, folded, rows, marks: self.marks() });
+    }
+
+    /// Counts the rows; one if it has not been laid out.
+    pub(super) fn rows(&self) -> usize {
+        self.layout.as_ref().map_or(1, |layout| layout.rows.len())
+    }
+
+    /// Goes through the parts of a row: what they say and how they look.
+    pub(super) fn parts(&self, row: usize) -> impl Iterator<Item = (Role, &str)> {
+        let layout = self.layout.as_ref();
+        let range = layout.and_then(|layout| layout.rows.get(row)).cloned().unwrap_or_default();
+        let marks = layout.map_or(&[][..], |layout| &layout.marks);
+        marks.iter().filter_map(move |(mark, role)| {
+            let (start, end) = (mark.start.max(range.start), mark.end.min(range.end));
+            (start < end).then(|| (*role, self.text.get(start..end).unwrap_or_default()))
+        })
+    }
+
+    /// Finds out how the parts of the text look; they cover all of it, in order.
+    fn marks(&self) -> Vec<(Range<usize>, Role)> {
+        let body = self.text.get(self.name_len..).unwrap_or_default();
+        let mut marks = vec![(0..self.name_len, Role::Name)];
+        let mut plain_from = self.name_len;
+        let mut mark = |range: Range<usize>, role| {
+            let range = self.name_len + range.start..self.name_len + range.end;
+            marks.push((plain_from..range.start, Role::Plain));
+            plain_from = range.end;
+            marks.push((range, role));
+        };
+        if matches!(self.kind, Kind::Message { .. } | Kind::Server) {
+            for (range, role) in find_marks(body) {
+                mark(range, role);
+            }
+        }
+        marks.push((plain_from..self.text.len(), Role::Plain));
+        marks
+    }
+}
+
+/// Finds links and what stands between back quotes.
+fn find_marks(body: &str) -> Vec<(Range<usize>, Role)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        let code = rest.find('`').and_then(|start| {
+            let inside = rest.get(start + 1..)?;
+            let len = inside
+                .find('`')
+                .filter(|len| *len > 0 && !inside.get(..*len).unwrap_or_default().contains('\n'))?;
+            Some(start..start + len + 2)
+        });
+        let link = ["https://", "http://"].iter().filter_map(|scheme| rest.find(scheme)).min().map(|start| {
+            let word = rest.get(start..).unwrap_or_default();
+            let word = word.split(char::is_whitespace).next().unwrap_or_default();
+            // What usually ends a sentence does not belong to the link in it.
+            start..start + word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"', '>']).len()
+        });
+        let (range, role) = match (code, link) {
+            (Some(code), Some(link)) if link.start < code.start => (link, Role::Link),
+            (Some(code), _) => (code, Role::Code),
+            (None, Some(link)) => (link, Role::Link),
+            (None, None) => break,
+        };
+        found.push((at + range.start..at + range.end, role));
+        at += range.end;
+    }
+    found
+}
+
+/// Tells whether a text has a name in it as a word of its own.
+fn names(text: &str, name: &str) -> bool {
+    let borders = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+    text.match_indices(name).any(|(at, name)| {
+        let (before, after) = (text.get(..at), text.get(at + name.len()..));
+        borders(before.and_then(|before| before.chars().next_back()))
+            && borders(after.and_then(|after| after.chars().next()))
+    })
+}
+
+fn safe(text: &str) -> String {
+    let text = display::sanitise(text.trim_end_matches('\n'), Medium::Terminal);
+    text::trim_letters(&text).replace('\t', TAB)
+}
+
+/// Names and remarks are one line, whoever wrote them.
+fn one_line(text: &str) -> String {
+    safe(text).replace('\n', "\u{fffd}")
+}
+
+/// Puts comings and goings into one sentence, each kind once, in the order in which they began.
+fn fold(changes: &[Change]) -> String {
+    let mut kinds: Vec<What> = Vec::new();
+    for change in changes {
+        if !kinds.contains(&change.what) {
+            kinds.push(change.what);
+        }
+    }
+    let of_kind = |what: What| {
+        let who: Vec<&str> =
+            changes.iter().filter(|change| change.what == what).map(|c| c.who.as_str()).collect();
+        match who.as_slice() {
+            [first, second, third, _, _, ..] => {
+                let more = who.len() - 3;
+                format!("{first}, {second}, {third} and {more} more{}", what.verb())
+            }
+            _ => format!("{}{}", who.join(", "), what.verb()),
+        }
+    };
+    kinds.into_iter().map(of_kind).collect::<Vec<_>>().join("; ")
+}
+
+fn unfold(changes: &[Change]) -> String {
+    let lines: Vec<_> =
+        changes.iter().map(|change| format!("{}{}", change.who, change.what.verb())).collect();
+    lines.join("\n")
+}
+
+impl What {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Joined => " joined",
+            Self::Left => " left",
+            Self::LoggedIn => "",
+            Self::LoggedOut => " logged out",
+        }
+    }
+}

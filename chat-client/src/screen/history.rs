@@ -1,0 +1,93 @@
+//! Lines that were typed before. What may hold a password is never among them; the file is `terminal`'s.
+
+use crate::app::command;
+
+/// So many lines are remembered.
+pub const HISTORY_LINES: usize = 1000;
+
+#[derive(Debug, Default)]
+pub(super) struct History {
+    lines: Vec<String>,
+    /// Which line is shown, and what was being typed before.
+    shown: Option<(usize, String)>,
+}
+
+impl History {
+    pub(super) fn new(mut lines: Vec<String>) -> Self {
+        lines.drain(..lines.len().saturating_sub(HISTORY_LINES));
+        Self { lines, shown: None }
+    }
+
+    /// Remembers a line; tells whether it is to be kept for later sessions as well.
+    pub(super) fn add(&mut self, line: &str) -> bool {
+        self.shown = None;
+        let repeated = self.lines.last().is_some_and(|last| last == line);
+        if line.trim().is_empty() || repeated || !command::is_memorable(line) {
+            return false;
+        }
+        if self.lines.len() == HISTORY_LINES {
+            self.lines.remove(0);
+        }
+        self.lines.push(line.to_owned());
+        true
+    }
+
+    /// Returns the line before the one shown. `typed` is what is in the input box; it comes back behind the newest line,
+    /// unless a password may be in it.
+    pub(super) fn older(&mut self, typed: &str) -> Option<&str> {
+        let draft = if command::is_memorable(typed) { typed } else { "" };
+        let (at, draft) = self.shown.take().unwrap_or((self.lines.len(), draft.to_owned()));
+        let older = at.saturating_sub(1);
+        self.shown = Some((older, draft));
+        self.lines.get(older).map(String::as_str)
+    }
+
+    /// Returns the line after the one shown, or what was being typed; `None` if no older line is shown.
+    pub(super) fn newer(&mut self) -> Option<String> {
+        let (at, draft) = self.shown.take()?;
+        match self.lines.get(at + 1) {
+            Some(line) => {
+                let line = line.clone();
+                self.shown = Some((at + 1, draft));
+                Some(line)
+            }
+            None => Some(draft),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_back_in_both_directions_and_the_draft_last() {
+        let mut history = History::new(vec!["one".to_owned()]);
+        assert!(history.add("two") && !history.add("two") && !history.add(" "));
+        assert_eq!(history.newer(), None);
+        assert_eq!(history.older("half"), Some("two"));
+        assert_eq!(history.older("two"), Some("one"));
+        assert_eq!(history.older("one"), Some("one"));
+        assert_eq!((history.newer().as_deref(), history.newer().as_deref()), (Some("two"), Some("half")));
+        assert_eq!(history.newer(), None);
+        assert_eq!(History::default().older("x"), None);
+    }
+
+    #[test]
+    fn what_may_hold_a_password_is_not_remembered() {
+        let mut history = History::default();
+        for line in ["/login alice s3cret", " /login alice s3cret", "/log alice s3cret"] {
+            assert!(!history.add(line));
+        }
+        assert_eq!(history.older("/login alice s3cret"), None);
+        assert_eq!(history.newer().as_deref(), Some(""));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut history = History::new((0..2 * HISTORY_LINES).map(|i| i.to_string()).collect());
+        history.add("newest");
+        assert_eq!(history.lines.len(), HISTORY_LINES);
+        assert_eq!(history.lines.first().map(String::as_str), Some("1001"));
+    }
+}

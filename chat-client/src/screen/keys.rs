@@ -1,0 +1,318 @@
+//! What the keys, the wheel and pasting do.
+
+use ratatui::crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind,
+};
+
+use chat_core::secret::Secret;
+use zeroize::Zeroize as _;
+
+use super::completion::{Completion, Known};
+use super::editor::{Editor, To};
+use super::{Act, Screen, Search};
+use crate::app::command::ScreenCommand;
+use crate::app::{Event, Show};
+
+/// What `/keys` shows.
+pub(super) const HELP: &str = "\
+Return sends, Alt-Return or Ctrl-J begins another line, Tab completes commands, names and time zones
+Up and Down (Ctrl-P, Ctrl-N) bring back what was typed before
+PageUp, PageDown, the wheel: scroll; Ctrl-Home, Ctrl-End: to the beginning, to the end
+Ctrl-F searches above, again with Ctrl-F or Return; Esc ends that
+Ctrl-A Ctrl-E Alt-B Alt-F move; Ctrl-W Ctrl-U Ctrl-K Alt-D delete and Ctrl-Y brings that back
+Ctrl-L draws everything anew, Ctrl-Z suspends, Ctrl-C twice leaves, so does Ctrl-D on an empty line
+";
+
+/// How many rows the wheel scrolls.
+const WHEEL_ROWS: usize = 3;
+
+impl Screen {
+    /// Takes what came from the terminal; returns what it leads to.
+    pub fn handle(&mut self, event: TerminalEvent) -> Vec<Act> {
+        match event {
+            TerminalEvent::Key(key) if key.kind != KeyEventKind::Release => self.press(key),
+            TerminalEvent::Key(_) => Vec::new(),
+            TerminalEvent::Paste(mut text) => {
+                self.paste(&text);
+                text.zeroize();
+                Vec::new()
+            }
+            TerminalEvent::Mouse(MouseEvent { kind: MouseEventKind::ScrollUp, .. }) => {
+                self.conversation.log.scroll_up(WHEEL_ROWS);
+                Vec::new()
+            }
+            TerminalEvent::Mouse(MouseEvent { kind: MouseEventKind::ScrollDown, .. }) => {
+                self.conversation.log.scroll_down(WHEEL_ROWS);
+                Vec::new()
+            }
+            TerminalEvent::Mouse(_) => Vec::new(),
+            TerminalEvent::FocusGained | TerminalEvent::FocusLost => {
+                self.focused = event == TerminalEvent::FocusGained;
+                Vec::new()
+            }
+            TerminalEvent::Resize(..) => vec![Act::Redraw],
+        }
+    }
+
+    /// Does what a command asks of the screen; writing files is `terminal`'s.
+    pub fn command(&mut self, command: &ScreenCommand) {
+        match command {
+            ScreenCommand::Search(text) => self.begin_search(text),
+            ScreenCommand::Fold => {
+                let folded = self.conversation.log.toggle_fold();
+                let how = if folded { "in one sentence" } else { "one by one" };
+                self.remark(&Show::Note(format!("who comes and goes is shown {how}")));
+            }
+            ScreenCommand::Clear => self.conversation.log.clear(),
+            ScreenCommand::Keys => self.remark(&Show::Help(HELP.to_owned())),
+            ScreenCommand::Export(_) => {}
+        }
+    }
+
+    /// Shows something of the screen's own.
+    pub(super) fn remark(&mut self, show: &Show) {
+        // It stands with what was there before it, so that it begins no day of its own.
+        let at = self.conversation.log.entries().next_back().map_or_else(Default::default, |entry| entry.at);
+        self.show(at, show);
+    }
+
+    fn press(&mut self, key: KeyEvent) -> Vec<Act> {
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        if !matches!(key.code, KeyCode::Tab | KeyCode::BackTab) {
+            self.completion = None;
+        }
+        match key.code {
+            KeyCode::Char('c') if ctrl => return self.interrupt(),
+            KeyCode::Char('z') if ctrl => return vec![Act::Suspend],
+            KeyCode::Char('l') if ctrl => return vec![Act::Redraw],
+            _ => {}
+        }
+        if self.scroll(key) {
+            return Vec::new();
+        }
+        if self.search.is_some() {
+            self.press_in_search(key);
+            return Vec::new();
+        }
+        self.press_in_line(key)
+    }
+
+    /// Obeys the keys that scroll, whatever is being typed.
+    fn scroll(&mut self, key: KeyEvent) -> bool {
+        let log = &mut self.conversation.log;
+        let jumps = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match key.code {
+            KeyCode::PageUp => log.scroll_up(log.page()),
+            KeyCode::PageDown => log.scroll_down(log.page()),
+            KeyCode::Home if jumps => log.scroll_to_start(),
+            KeyCode::End if jumps => log.scroll_to_end(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn press_in_line(&mut self, key: KeyEvent) -> Vec<Act> {
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        let asked = self.conversation.question.is_some();
+        match key.code {
+            KeyCode::Enter if !asked && (alt || key.modifiers.contains(KeyModifiers::SHIFT)) => {
+                self.break_line()
+            }
+            KeyCode::Char('j') if ctrl && !asked => self.break_line(),
+            KeyCode::Enter => return self.submit(),
+            KeyCode::Char('d') if ctrl && self.line().text().is_empty() => return self.end_of_input(),
+            KeyCode::Tab | KeyCode::BackTab if !asked => self.complete(key.code == KeyCode::Tab),
+            KeyCode::Char('f') if ctrl && !asked => self.begin_search(""),
+            KeyCode::Up if !asked => self.recall(true),
+            KeyCode::Down if !asked => self.recall(false),
+            KeyCode::Char('p') if ctrl && !asked => self.recall(true),
+            KeyCode::Char('n') if ctrl && !asked => self.recall(false),
+            KeyCode::Esc => self.conversation.log.scroll_to_end(),
+            _ => edit(self.line(), key),
+        }
+        Vec::new()
+    }
+
+    /// Returns what is being typed into.
+    fn line(&mut self) -> &mut Editor {
+        match (&mut self.search, &mut self.conversation.question) {
+            (Some(search), _) => &mut search.query,
+            (None, Some(asked)) => &mut asked.answer,
+            (None, None) => &mut self.conversation.draft,
+        }
+    }
+
+    fn break_line(&mut self) {
+        // One that is too long for another line has been refused by then.
+        let _ = self.line().insert("\n");
+    }
+
+    fn paste(&mut self, text: &str) {
+        self.completion = None;
+        // A terminal sends pasted line ends as they were or as Return.
+        if !self.line().insert(text) {
+            self.remark(&Show::Error("not pasted: that is too long for a message".to_owned()));
+        }
+    }
+
+    fn submit(&mut self) -> Vec<Act> {
+        if let Some(mut asked) = self.conversation.question.take() {
+            return vec![Act::Tell(Event::Answer(Some(Secret::new(asked.answer.take()))))];
+        }
+        let line = self.conversation.draft.take();
+        self.conversation.log.scroll_to_end();
+        self.conversation.log.unmark();
+        let mut acts = Vec::new();
+        if self.history.add(&line) {
+            acts.push(Act::Remember(line.clone()));
+        }
+        if std::mem::take(&mut self.conversation.wanted) {
+            acts.push(Act::Tell(Event::Line(line)));
+        } else {
+            self.conversation.waiting.push_back(line);
+        }
+        acts
+    }
+
+    fn interrupt(&mut self) -> Vec<Act> {
+        if self.search.take().is_some() {
+            return Vec::new();
+        }
+        if self.conversation.question.take().is_none() && !self.conversation.draft.text().is_empty() {
+            self.conversation.draft.set("");
+            return Vec::new();
+        }
+        vec![Act::Tell(Event::Interrupt)]
+    }
+
+    fn end_of_input(&mut self) -> Vec<Act> {
+        match self.conversation.question.take() {
+            Some(_) => vec![Act::Tell(Event::Answer(None))],
+            None => vec![Act::Tell(Event::EndOfInput)],
+        }
+    }
+
+    fn recall(&mut self, older: bool) {
+        let draft = &mut self.conversation.draft;
+        if draft.go_line(older) {
+            return;
+        }
+        if older {
+            if let Some(line) = self.history.older(draft.text()) {
+                draft.set(line);
+            }
+        } else if let Some(line) = self.history.newer() {
+            draft.set(&line);
+        }
+    }
+
+    fn complete(&mut self, forward: bool) {
+        let draft = &mut self.conversation.draft;
+        match &mut self.completion {
+            Some(completion) => completion.turn(forward),
+            None => {
+                let status = self.conversation.status.as_ref();
+                let known = Known {
+                    names: status.and_then(|status| status.users.as_deref()).unwrap_or_default(),
+                    address: status.map(|status| status.address.to_string()),
+                };
+                self.completion = Completion::begin(draft.text(), draft.cursor(), &known);
+            }
+        }
+        if let Some(completion) = &self.completion {
+            draft.replace(completion.start, completion.text());
+        }
+    }
+
+    /// Begins a search; with something to look for, looks at once.
+    fn begin_search(&mut self, query: &str) {
+        let mut search = Search { query: Editor::new(false), found: None, exhausted: false };
+        search.query.set(query);
+        self.search = Some(search);
+        if !query.is_empty() {
+            self.search_on();
+        }
+    }
+
+    fn press_in_search(&mut self, key: KeyEvent) {
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Esc => {
+                self.search = None;
+                self.conversation.log.scroll_to_end();
+            }
+            KeyCode::Enter | KeyCode::Up => self.search_on(),
+            KeyCode::Char('f' | 'r' | 'p') if ctrl => self.search_on(),
+            _ => {
+                let line = self.line();
+                edit(line, key);
+                // Another word is looked for from the end again.
+                if let Some(search) = &mut self.search {
+                    (search.found, search.exhausted) = (None, false);
+                }
+            }
+        }
+    }
+
+    fn search_on(&mut self) {
+        let Some(search) = &mut self.search else { return };
+        let query = search.query.text();
+        if query.is_empty() {
+            return;
+        }
+        let found = self
+            .conversation
+            .log
+            .find_above(search.found, |entry| !super::view::find(entry.text(), query).is_empty());
+        search.exhausted = found.is_none();
+        search.found = found.or(search.found);
+    }
+}
+
+/// Obeys the keys of readline.
+fn edit(line: &mut Editor, key: KeyEvent) {
+    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    let to = if ctrl || alt { (To::WordLeft, To::WordRight) } else { (To::Left, To::Right) };
+    match key.code {
+        KeyCode::Left => line.go(to.0),
+        KeyCode::Right => line.go(to.1),
+        KeyCode::Home => line.go(To::LineStart),
+        KeyCode::End => line.go(To::LineEnd),
+        KeyCode::Up => {
+            line.go_line(true);
+        }
+        KeyCode::Down => {
+            line.go_line(false);
+        }
+        KeyCode::Backspace if alt || ctrl => line.kill(To::WordLeft),
+        KeyCode::Backspace => line.delete(To::Left),
+        KeyCode::Delete if ctrl => line.kill(To::WordRight),
+        KeyCode::Delete => line.delete(To::Right),
+        KeyCode::Char(c) if ctrl => edit_with_ctrl(line, c),
+        KeyCode::Char('b') if alt => line.go(To::WordLeft),
+        KeyCode::Char('f') if alt => line.go(To::WordRight),
+        KeyCode::Char('d') if alt => line.kill(To::WordRight),
+        KeyCode::Char(c) if !alt => {
+            line.insert(c.encode_utf8(&mut [0; 4]));
+        }
+        _ => {}
+    }
+}
+
+fn edit_with_ctrl(line: &mut Editor, c: char) {
+    match c {
+        'a' => line.go(To::LineStart),
+        'e' => line.go(To::LineEnd),
+        'b' => line.go(To::Left),
+        'f' => line.go(To::Right),
+        'd' => line.delete(To::Right),
+        'h' => line.delete(To::Left),
+        'k' => line.kill(To::LineEnd),
+        'u' => line.kill(To::LineStart),
+        'w' => line.kill_argument(),
+        'y' => line.yank(),
+        _ => {}
+    }
+}

@@ -1,0 +1,186 @@
+//! Pictures.
+
+use super::*;
+
+/// A conversation with a bit of everything.
+fn conversation() -> World {
+    let mut world = World::new();
+    world.show(&Show::Note("connected to chat.example:12345; encrypted with Noise".to_owned()));
+    world.text(PacketType::CONNECT, "Server: Client-1 has connected to the server");
+    world.text(PacketType::JOIN, "Server: Client-1 joined the chat room");
+    world.text(PacketType::LOGIN, "Server: Client-1 logged in as alice");
+    world.text(PacketType::JOIN, "Server: Client-2 joined the chat room");
+    world.say("bob: hello alice, have a look at https://chat.example/a?b=c.");
+    world.say("alice: it says `cargo test`\nand on a second line something that is long enough to be broken somewhere");
+    world.at = date(2026, 11, 23).at(0, 1, 0, 0);
+    world.say("bob: 日本語のテキストは幅が二倍あります 👨\u{200d}👩\u{200d}👧 שלום עולם");
+    world.text(PacketType::LEAVE, "Server: bob left the chat room");
+    world.show(&Show::Error("there is no command /jion; did you mean /join?".to_owned()));
+    world.show(&Show::Hint("/help lists the commands".to_owned()));
+    world
+}
+
+#[test]
+fn a_wide_screen_has_everything() {
+    insta::assert_snapshot!(conversation().picture(100, 20));
+}
+
+#[test]
+fn a_narrow_screen_leaves_out_who_is_there() {
+    insta::assert_snapshot!(conversation().picture(50, 20));
+}
+
+#[test]
+fn tiny_screens_show_what_they_can() {
+    let mut world = conversation();
+    world.type_text("typed text that is longer than the screen is wide");
+    let pictures: Vec<_> = [(20, 6), (20, 3), (20, 2), (20, 1), (3, 3), (1, 1)]
+        .map(|(width, height)| world.picture(width, height))
+        .into();
+    insta::assert_snapshot!(pictures.join("\n\n"));
+}
+
+#[test]
+fn any_size_can_be_drawn_and_scrolled() {
+    let mut world = conversation();
+    world.type_text("日本語 and more");
+    for width in 0..40 {
+        for height in 0..12 {
+            let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+            let cursor = world.screen.draw(&mut buffer, world.started);
+            assert!(cursor.is_none_or(|at| at.x < width && at.y < height));
+            world.key(if width % 2 == 0 { KeyCode::PageUp } else { KeyCode::PageDown });
+        }
+    }
+}
+
+#[test]
+fn without_colours_and_on_light_ground_everything_is_told_apart() {
+    for theme in [Theme::Dark, Theme::Light, Theme::Plain] {
+        let mut world = World::with(Look { theme, users: false, ..Look::default() });
+        world.say("bob: hello alice");
+        world.say("bob: hello");
+        world.show(&Show::Error("no".to_owned()));
+        let area = ratatui::layout::Rect::new(0, 0, 40, 6);
+        let mut buffer = Buffer::empty(area);
+        world.screen.draw(&mut buffer, world.started);
+        let at = |x, y| buffer.cell((x, y)).unwrap().style();
+        // The name of who names me stands out from the same name elsewhere, which is bold; errors have a sign of their own.
+        assert!(
+            at(8, 1).add_modifier.contains(Modifier::REVERSED)
+                && !at(8, 2).add_modifier.contains(Modifier::REVERSED)
+        );
+        assert!(at(8, 2).add_modifier.contains(Modifier::BOLD));
+        assert_eq!(buffer.cell((6, 3)).unwrap().symbol(), "!");
+        let colours = area.positions().filter(|at| {
+            let cell = buffer.cell(*at).unwrap();
+            (cell.fg, cell.bg) != (ratatui::style::Color::Reset, ratatui::style::Color::Reset)
+        });
+        assert_eq!(colours.count() > 0, theme != Theme::Plain);
+    }
+}
+
+#[test]
+fn nothing_that_peers_send_is_obeyed() {
+    let mut world = World::new();
+    let nasty = "\u{1b}]0;title\u{7}\u{9b}2J\r\u{8}\u{202e}\u{2066}\u{feff}\u{e0041}";
+    world.say(&format!("mal{nasty}lory: {nasty} hi\n12:04   bob: forged"));
+    world.text(PacketType::JOIN, &format!("Server: {nasty} joined the chat room"));
+    world.text(PacketType::WHOAMI, nasty);
+    world.say(&format!("bob: a{} b", "\u{301}".repeat(1000)));
+    world.show(&Show::Error(nasty.to_owned()));
+    world.screen.follow(Status {
+        me: Some(nasty.to_owned()),
+        users: Some(vec![nasty.to_owned()]),
+        ..status()
+    });
+    world.screen.ask(&Question { prompt: format!("{nasty}? "), hidden: false });
+    let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 100, 20));
+    world.screen.draw(&mut buffer, world.started);
+    for cell in buffer.content() {
+        assert!(cell.symbol().chars().count() <= 16, "{:?}", cell.symbol());
+        assert!(
+            !cell.symbol().chars().any(|c| c != '\u{200d}' && chat_core::names::is_unprintable(c)),
+            "{:?}",
+            cell.symbol()
+        );
+    }
+    assert!(!world.screen.title().chars().any(chat_core::names::is_unprintable));
+    // A further line of a message is set off, so that it cannot pass for a message.
+    let rows = world.rows(100, 20);
+    assert!(rows.iter().any(|row| row.starts_with("          12:04   bob: forged")), "{rows:#?}");
+}
+
+#[test]
+fn comings_and_goings_are_one_sentence_or_many() {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    for i in 1..=6 {
+        world.text(PacketType::JOIN, &format!("Server: Client-{i} joined the chat room"));
+    }
+    world.text(PacketType::LEAVE, "Server: Client-2 left the chat room");
+    let folded = "12:04 ~ Client-1, Client-2, Client-3 and 3 more joined; Client-2 left";
+    assert!(world.rows(80, 12).contains(&folded.to_owned()));
+    world.screen.command(&ScreenCommand::Fold);
+    let rows = world.rows(80, 12);
+    assert!(rows.contains(&"          Client-2 left".to_owned()), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.ends_with("is shown one by one")));
+}
+
+#[test]
+fn what_comes_while_nobody_looks_is_counted_and_marked() {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    world.say("bob: seen");
+    world.picture(60, 10);
+    world.screen.handle(TerminalEvent::FocusLost);
+    world.say("bob: unseen");
+    assert!(world.say("bob: alice?") && !world.say("bob: malice"));
+    world.show(&Show::Note("a remark".to_owned()));
+    assert_eq!(world.screen.title(), "(3!) chat chat.example:12345");
+    let rows = world.rows(60, 10);
+    let mark = rows.iter().position(|row| row.contains("─ unread ─")).unwrap();
+    assert!(rows[mark - 1].ends_with("bob: seen") && rows[mark + 1].ends_with("bob: unseen"), "{rows:#?}");
+    world.screen.handle(TerminalEvent::FocusGained);
+    assert!(world.rows(60, 10).iter().any(|row| row.contains("─ unread ─")));
+    assert_eq!(world.screen.title(), "chat chat.example:12345");
+    world.line("an answer");
+    assert!(!world.rows(60, 10).iter().any(|row| row.contains("─ unread ─")));
+}
+
+#[test]
+fn the_status_line_says_what_is_wrong_and_leaves_out_what_does_not_fit() {
+    let mut world = World::new();
+    let until = world.started + Duration::from_secs(3600);
+    let mut last = |status: Status, width| {
+        world.screen.follow(status);
+        world.rows(width, 5)[3].trim().to_owned()
+    };
+    assert_eq!(
+        last(status(), 100),
+        format!("alice · chat.example:12345 · encrypted {}… · 3 in the room · 12 ms", fingerprint())
+    );
+    assert_eq!(last(status(), 40), "alice · chat.example:12345");
+    assert_eq!(
+        last(Status { joined: false, users: None, ..status() }, 100).split(" · ").last(),
+        Some("12 ms")
+    );
+    let plain = Status { protection: Some(Protection::Plain), ..status() };
+    assert!(last(plain, 100).contains("· not encrypted ·"));
+    let offline = Status {
+        stage: Stage::Offline,
+        me: None,
+        protection: None,
+        joined: false,
+        round_trip: None,
+        users: None,
+        ..status()
+    };
+    assert_eq!(last(offline.clone(), 100), "not connected · chat.example:12345");
+    assert!(
+        last(Status { stage: Stage::Waiting { until }, ..offline }, 100)
+            .starts_with("reconnecting in 3600 s ·")
+    );
+}
+
+fn fingerprint() -> String {
+    Fingerprint::of(&[1; 32]).to_string()[..15].to_owned()
+}

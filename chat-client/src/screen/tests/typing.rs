@@ -1,0 +1,187 @@
+//! Keys: lines, answers, history, completion, scrolling, searching.
+
+use ratatui::crossterm::event::{MouseEvent, MouseEventKind};
+
+use super::*;
+
+#[test]
+fn lines_go_out_when_they_are_wanted_and_wait_until_then() {
+    let mut world = World::new();
+    assert!(world.screen.want_line().is_none());
+    assert_eq!(world.line("hello"), ["remember hello", "line hello"]);
+    assert_eq!(world.line("too early"), ["remember too early"]);
+    assert_eq!(world.line("/login alice secret"), Vec::<String>::new());
+    assert!(matches!(world.screen.want_line(), Some(Event::Line(line)) if line == "too early"));
+    assert!(matches!(world.screen.want_line(), Some(Event::Line(line)) if line == "/login alice secret"));
+    assert!(world.screen.want_line().is_none());
+}
+
+#[test]
+fn a_message_may_have_several_lines() {
+    let mut world = World::new();
+    world.screen.want_line();
+    world.type_text("one");
+    world.press(KeyCode::Enter, KeyModifiers::ALT);
+    world.type_text("two");
+    world.ctrl('j');
+    world.screen.handle(TerminalEvent::Paste("three\r\nfour\rfive".to_owned()));
+    let rows = world.rows(40, 16);
+    assert_eq!(rows[11..], ["> one", "  two", "  three", "  four", "  five"]);
+    assert_eq!(world.key(KeyCode::Enter)[1], "line one\ntwo\nthree\nfour\nfive");
+}
+
+#[test]
+fn an_answer_is_hidden_and_what_was_being_typed_comes_back() {
+    let mut world = World::new();
+    world.type_text("half a li");
+    world.screen.ask(&Question { prompt: "password of alice: ".to_owned(), hidden: true });
+    world.type_text("s3cret");
+    assert_eq!(world.rows(40, 5)[4], "password of alice: ******");
+    world.key(KeyCode::Up);
+    world.key(KeyCode::Tab);
+    world.ctrl('j');
+    assert_eq!(world.key(KeyCode::Enter), ["answer s3cret"]);
+    assert_eq!(world.rows(40, 5)[4], "> half a li");
+    world.key(KeyCode::Up);
+    assert_eq!(world.rows(40, 5)[4], "> an older line");
+    world.screen.ask(&Question { prompt: "sure? ".to_owned(), hidden: false });
+    assert_eq!(world.ctrl('c'), ["Interrupt"]);
+    assert_eq!(world.rows(40, 5)[4], "> an older line");
+    world.screen.ask(&Question { prompt: "sure? ".to_owned(), hidden: false });
+    assert_eq!(world.ctrl('d'), ["Answer(None)"]);
+}
+
+#[test]
+fn a_password_on_the_line_is_masked() {
+    let mut world = World::new();
+    world.type_text("/login alice s3cret");
+    assert_eq!(world.rows(40, 5)[4], "> /login alice ******");
+}
+
+#[test]
+fn control_c_empties_the_line_first_and_control_d_leaves_an_empty_one() {
+    let mut world = World::new();
+    world.type_text("x");
+    assert!(world.ctrl('d').is_empty() && world.ctrl('c').is_empty());
+    assert_eq!(
+        (world.ctrl('c'), world.ctrl('d')),
+        (vec!["Interrupt".to_owned()], vec!["EndOfInput".to_owned()])
+    );
+    assert_eq!((world.ctrl('z'), world.ctrl('l')), (vec!["suspend".to_owned()], vec!["redraw".to_owned()]));
+}
+
+#[test]
+fn tab_completes_and_turns_round() {
+    let mut world = World::new();
+    world.type_text("Cl");
+    world.key(KeyCode::Tab);
+    world.type_text("hi b");
+    world.key(KeyCode::Tab);
+    assert_eq!(world.rows(40, 5)[4], "> Client-3: hi bob");
+    world.press(KeyCode::BackTab, KeyModifiers::SHIFT);
+    assert_eq!(world.rows(40, 5)[4], "> Client-3: hi b");
+}
+
+/// Says `count` things.
+fn talkative(count: usize) -> World {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    for i in 0..count {
+        world.say(&format!("bob: line {i} is here"));
+    }
+    world
+}
+
+#[test]
+fn scrolling_stays_where_it_is_whatever_comes_and_however_wide_the_screen_is() {
+    let mut world = talkative(100);
+    let last = |world: &mut World, width| world.rows(width, 12)[9].clone();
+    assert_eq!(last(&mut world, 60), "12:04   bob: line 99 is here");
+    world.key(KeyCode::PageUp);
+    assert_eq!(last(&mut world, 60), "12:04   bob: line 91 is here");
+    for _ in 0..50 {
+        world.say("bob: something new that is rather long so that it is broken on a narrow screen");
+    }
+    assert_eq!(last(&mut world, 60), "12:04   bob: line 91 is here");
+    assert_eq!(last(&mut world, 20), "  bob: line 91 is");
+    assert!(world.rows(60, 12)[10].ends_with("58 below, Esc: to the end"));
+    world.screen.handle(TerminalEvent::Mouse(MouseEvent {
+        kind: MouseEventKind::ScrollUp,
+        column: 0,
+        row: 0,
+        modifiers: KeyModifiers::NONE,
+    }));
+    assert_eq!(last(&mut world, 60), "12:04   bob: line 88 is here");
+    world.press(KeyCode::Home, KeyModifiers::CONTROL);
+    assert_eq!(
+        world.rows(60, 12)[..2],
+        ["───────────────── Sunday, 22 November 2026 ─────────────────", "12:04   bob: line 0 is here"]
+    );
+    world.key(KeyCode::PageUp);
+    assert_eq!(world.rows(60, 12)[1], "12:04   bob: line 0 is here");
+    world.key(KeyCode::Esc);
+    assert!(last(&mut world, 60).ends_with("so that"));
+    for _ in 0..3 {
+        world.key(KeyCode::PageUp);
+    }
+    for _ in 0..3 {
+        world.key(KeyCode::PageDown);
+    }
+    assert!(world.screen.is_attended());
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut world =
+        World::with(Look { scrollback: Scrollback { entries: 50, bytes: 20_000 }, ..Look::default() });
+    for i in 0..100 {
+        world.say(&format!("bob: line {i}"));
+    }
+    assert_eq!(world.screen.conversation.log.entries().count(), 50);
+    world.key(KeyCode::PageUp);
+    world.picture(60, 12);
+    for _ in 0..20 {
+        world.say(&format!("bob: {}", "long ".repeat(1000)));
+        world.picture(60, 12);
+    }
+    assert_eq!(world.screen.conversation.log.entries().count(), 1);
+    for i in 0..100 {
+        world.text(PacketType::JOIN, &format!("Server: Client-{i} joined the chat room"));
+    }
+    world.screen.command(&ScreenCommand::Clear);
+    assert_eq!(world.rows(60, 12)[9], "");
+    assert_eq!(world.screen.transcript(), "");
+}
+
+#[test]
+fn searching_goes_up_and_says_when_there_is_no_more() {
+    let mut world = talkative(100);
+    world.picture(60, 12);
+    world.ctrl('f');
+    world.type_text("LINE 4");
+    assert_eq!(world.rows(60, 12)[11], "search: LINE 4");
+    for found in ["line 49", "line 48"] {
+        world.key(KeyCode::Enter);
+        let rows = world.rows(60, 12);
+        assert!(rows.iter().any(|row| row.contains(found)), "{rows:#?}");
+    }
+    world.line("7");
+    world.key(KeyCode::Enter);
+    assert_eq!(world.rows(60, 12)[11], "nothing above: LINE 47");
+    world.key(KeyCode::Esc);
+    assert!(world.screen.is_attended());
+    world.screen.command(&ScreenCommand::Search("line 5".to_owned()));
+    assert!(world.rows(60, 12).iter().any(|row| row.contains("line 59")));
+    assert!(world.ctrl('c').is_empty());
+    assert_eq!(world.rows(60, 12)[11], ">");
+}
+
+#[test]
+fn a_transcript_has_what_was_said_and_when() {
+    let mut world = World::new();
+    world.say("bob: hello\nthere");
+    world.show(&Show::Note("a remark".to_owned()));
+    assert_eq!(
+        world.screen.transcript(),
+        "2026-11-22 12:04:00   bob: hello\n    there\n2026-11-22 12:04:00 * a remark\n"
+    );
+}

@@ -1,0 +1,259 @@
+//! The picture: messages, who is there, status, input; drawn by hand, so that every cell is accounted for.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use super::editor::InputLayout;
+use super::entry::{Entry, INDENT, Kind};
+use super::log::Row;
+use super::theme::{Part, Theme};
+use super::{Screen, status, text};
+use crate::display::{self, Medium};
+
+/// On screens narrower than this nobody is listed, and below the next no times are shown.
+const WIDE: u16 = 72;
+const NARROW: u16 = 36;
+const USERS_WIDTH: u16 = 20;
+/// The input grows up to this many rows, and to a third of the screen.
+const MAX_INPUT_ROWS: u16 = 8;
+const PROMPT: &str = "> ";
+const TIME_CELLS: u16 = 6;
+const MARK_CELLS: u16 = 2;
+
+/// Where everything is.
+struct Panes {
+    messages: Rect,
+    users: Option<Rect>,
+    status: Option<Rect>,
+    input: Rect,
+}
+
+/// Draws the screen; returns where the cursor is to be.
+pub(super) fn draw(screen: &mut Screen, buffer: &mut Buffer, now: Instant) -> Option<Position> {
+    let area = *buffer.area();
+    if area.is_empty() {
+        return None;
+    }
+    let (prompt, input) = input(screen, area.width);
+    let wants_users = screen.look.users && has_users(screen);
+    let panes = Panes::new(area, u16::try_from(input.rows.len()).unwrap_or(u16::MAX), wants_users);
+    draw_messages(screen, buffer, panes.messages);
+    if let Some(users) = panes.users {
+        draw_users(screen, buffer, users);
+    }
+    if let Some(status) = panes.status {
+        draw_status(screen, buffer, status, now);
+    }
+    Some(draw_input(screen.look.theme, buffer, panes.input, &prompt, &input))
+}
+
+impl Panes {
+    fn new(area: Rect, input_rows: u16, wants_users: bool) -> Self {
+        let most = MAX_INPUT_ROWS.min(area.height / 3).max(1);
+        let input_height = input_rows.clamp(1, most);
+        let status_height = u16::from(area.height >= 3);
+        let messages_height = area.height.saturating_sub(input_height + status_height);
+        let below = area.y + messages_height;
+        let users_width = if wants_users && area.width >= WIDE { USERS_WIDTH } else { 0 };
+        let messages = Rect::new(area.x, area.y, area.width - users_width, messages_height);
+        let users = Rect::new(messages.right(), area.y, users_width, messages_height);
+        Self {
+            messages,
+            users: (users_width > 0).then_some(users),
+            status: (status_height > 0).then_some(Rect::new(area.x, below, area.width, 1)),
+            input: Rect::new(area.x, below + status_height, area.width, input_height),
+        }
+    }
+}
+
+fn has_users(screen: &Screen) -> bool {
+    screen.conversation.status.as_ref().is_some_and(|status| status.users.is_some())
+}
+
+/// Lays out what is being typed, with what stands before it.
+fn input(screen: &Screen, width: u16) -> (String, InputLayout) {
+    let (prompt, editor) = match (&screen.search, &screen.conversation.question) {
+        (Some(search), _) if search.exhausted => ("nothing above: ", &search.query),
+        (Some(search), _) => ("search: ", &search.query),
+        (None, Some(asked)) => (asked.prompt.as_str(), &asked.answer),
+        (None, None) => (PROMPT, &screen.conversation.draft),
+    };
+    let prompt = text::clip(prompt, usize::from(width / 2));
+    let cells = usize::from(width) - text::width(&prompt);
+    (prompt, editor.lay_out(cells))
+}
+
+fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = screen.look.theme;
+    let time_cells = if screen.look.timestamps && area.width >= NARROW { TIME_CELLS } else { 0 };
+    let gutter = time_cells + MARK_CELLS;
+    let query = screen.search.as_ref().map(|search| search.query.text()).unwrap_or_default();
+    let cells = usize::from(area.width.saturating_sub(gutter)).max(1);
+    let rows = screen.conversation.log.view(cells, usize::from(area.height));
+    // What there is stands at the bottom, beside the input.
+    let top = area.bottom() - u16::try_from(rows.len()).unwrap_or(area.height);
+    for (y, row) in (top..).zip(rows) {
+        let line = Rect::new(area.x, y, area.width, 1);
+        match row {
+            Row::Day(day) => {
+                let day = day.strftime("%A, %-d %B %Y").to_string();
+                draw_rule(buffer, line, &day, theme.part(Part::Day));
+            }
+            Row::Unread => draw_rule(buffer, line, "unread", theme.part(Part::Unread)),
+            Row::Text(entry, row) => {
+                if row == 0 {
+                    let mark = entry.kind.mark();
+                    let style = theme.text(entry.kind, super::entry::Role::Plain, None);
+                    put(buffer, area.x + time_cells, y, area.right(), mark, style);
+                }
+                if row == 0 && time_cells > 0 {
+                    let time = entry.at.strftime("%H:%M").to_string();
+                    put(buffer, area.x, y, area.right(), &time, theme.part(Part::Time));
+                }
+                draw_row(buffer, theme, entry, row, Position::new(area.x + gutter, y), area.right(), query);
+            }
+        }
+    }
+}
+
+fn draw_row(
+    buffer: &mut Buffer,
+    theme: Theme,
+    entry: &Entry,
+    row: usize,
+    at: Position,
+    right: u16,
+    query: &str,
+) {
+    let indent = if row > 0 && entry.kind != Kind::Help { INDENT } else { 0 };
+    let mut x = at.x.saturating_add(u16::try_from(indent).unwrap_or_default());
+    for (role, part) in entry.parts(row) {
+        let style = theme.text(entry.kind, role, entry.name());
+        let mut from = 0;
+        for found in find(part, query) {
+            x = put(buffer, x, at.y, right, part.get(from..found.start).unwrap_or_default(), style);
+            let reversed = style.patch(theme.part(Part::Found));
+            x = put(buffer, x, at.y, right, part.get(found.clone()).unwrap_or_default(), reversed);
+            from = found.end;
+        }
+        x = put(buffer, x, at.y, right, part.get(from..).unwrap_or_default(), style);
+    }
+}
+
+/// Draws a text in the middle of a line.
+fn draw_rule(buffer: &mut Buffer, line: Rect, text: &str, style: Style) {
+    let text = text::clip(text, usize::from(line.width.saturating_sub(4)));
+    let left = usize::from(line.width).saturating_sub(text::width(&text) + 2) / 2;
+    let right = usize::from(line.width).saturating_sub(text::width(&text) + 2 + left);
+    let rule = format!("{} {text} {}", "─".repeat(left), "─".repeat(right));
+    put(buffer, line.x, line.y, line.right(), &rule, style);
+}
+
+fn draw_users(screen: &Screen, buffer: &mut Buffer, area: Rect) {
+    let theme = screen.look.theme;
+    let status = screen.conversation.status.as_ref();
+    let users = status.and_then(|status| status.users.as_deref()).unwrap_or_default();
+    let cells = usize::from(area.width.saturating_sub(2));
+    let rows = usize::from(area.height);
+    for y in area.y..area.bottom() {
+        put(buffer, area.x, y, area.right(), "│", theme.part(Part::Border));
+    }
+    // If not all fit, the last row says how many more there are.
+    let shown = if users.len() > rows { rows.saturating_sub(1) } else { users.len() };
+    for (y, user) in (area.y..area.bottom()).zip(users.iter().take(shown)) {
+        let name = display::sanitise(user, Medium::Terminal).replace(['\n', '\t'], " ");
+        let name = text::clip(&text::trim_letters(&name), cells);
+        put(buffer, area.x + 2, y, area.right(), &name, theme.name(Some(user)));
+    }
+    if shown < users.len() && rows > 0 {
+        let more = format!("and {} more", users.len() - shown);
+        put(buffer, area.x + 2, area.bottom() - 1, area.right(), &more, theme.part(Part::Border));
+    }
+}
+
+fn draw_status(screen: &Screen, buffer: &mut Buffer, area: Rect, now: Instant) {
+    let theme = screen.look.theme;
+    buffer.set_style(area, theme.part(Part::Status));
+    let log = &screen.conversation.log;
+    let aside = match (log.is_at_end(), log.below()) {
+        (true, _) => String::new(),
+        (false, 0) => " Esc: to the end ".to_owned(),
+        (false, below) => format!(" {below} below, Esc: to the end "),
+    };
+    let aside = text::clip(&aside, usize::from(area.width));
+    let room = usize::from(area.width).saturating_sub(text::width(&aside) + 2);
+    let mut x = area.x + 1;
+    let line = screen.conversation.status.as_ref().map(|status| status::line(status, now, room));
+    for (part, text) in line.unwrap_or_default() {
+        x = put(buffer, x, area.y, area.right(), &text, theme.part(part));
+    }
+    let left = area.right().saturating_sub(u16::try_from(text::width(&aside)).unwrap_or_default());
+    put(buffer, left, area.y, area.right(), &aside, theme.part(Part::StatusWarning));
+}
+
+/// Draws what is being typed, with the cursor's row in view; returns where the cursor is.
+fn draw_input(theme: Theme, buffer: &mut Buffer, area: Rect, prompt: &str, input: &InputLayout) -> Position {
+    let prompt_cells = u16::try_from(text::width(prompt)).unwrap_or(area.width);
+    let (cursor_row, cursor_column) = input.cursor;
+    let first = (cursor_row + 1).saturating_sub(usize::from(area.height));
+    for (y, (i, row)) in (area.y..area.bottom()).zip(input.rows.iter().enumerate().skip(first)) {
+        if i == 0 {
+            put(buffer, area.x, y, area.right(), prompt, theme.part(Part::Prompt));
+        }
+        let x = put(buffer, area.x + prompt_cells, y, area.right(), &row.open, Style::new());
+        put(buffer, x, y, area.right(), &row.secret, theme.part(Part::Secret));
+    }
+    let x =
+        area.x.saturating_add(prompt_cells).saturating_add(u16::try_from(cursor_column).unwrap_or(u16::MAX));
+    let y = area.y.saturating_add(u16::try_from(cursor_row - first).unwrap_or_default());
+    Position::new(x.min(area.right() - 1), y)
+}
+
+/// Writes a text from `x` up to `right`, and returns where the next one goes.
+fn put(buffer: &mut Buffer, x: u16, y: u16, right: u16, text: &str, style: Style) -> u16 {
+    if x >= right || text.is_empty() {
+        return x;
+    }
+    buffer.set_stringn(x, y, text, usize::from(right - x), style).0
+}
+
+/// Finds where a text has what is looked for, whatever the case of the letters. The places do not overlap.
+pub(super) fn find(text: &str, query: &str) -> Vec<Range<usize>> {
+    let wanted: Vec<char> = query.chars().flat_map(char::to_lowercase).collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty() && !wanted.is_empty()) {
+        let step = rest.chars().next().map_or(1, char::len_utf8);
+        match length_of_match(rest, &wanted) {
+            Some(len) => {
+                found.push(at..at + len);
+                at += len;
+            }
+            None => at += step,
+        }
+    }
+    found
+}
+
+/// Returns how much of the beginning of a text is what is wanted.
+fn length_of_match(text: &str, wanted: &[char]) -> Option<usize> {
+    let mut wanted = wanted.iter();
+    let mut len = 0;
+    for c in text.chars() {
+        if wanted.len() == 0 {
+            break;
+        }
+        if !c.to_lowercase().all(|lower| wanted.next() == Some(&lower)) {
+            return None;
+        }
+        len += c.len_utf8();
+    }
+    (wanted.len() == 0).then_some(len)
+}
