@@ -14,7 +14,7 @@ use crate::{AGENT, DEFAULT_PORT};
 
 const AFTER_HELP: &str = "\
 On a terminal:
-  chat-client connect chat.example    connect, then type; /help explains the commands
+  chat-client connect chat.example    connect, then type; /help explains the commands, /keys the keys
   chat-client                         start without a server; /connect leads to one
 
 In a pipe, lines are messages or commands, and the chat comes out on standard output:
@@ -32,7 +32,7 @@ Exit status:
   130  interrupted
 On a terminal, refusals are only shown.";
 
-/// Chats: on a terminal with a line editor, in a pipe line by line
+/// Chats: on a terminal with a full screen, in a pipe line by line
 #[derive(Debug, Parser)]
 #[command(name = "chat-client", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
@@ -166,7 +166,7 @@ impl Options {
     }
 }
 
-/// Tells whether a person can type and read: a line editor needs both ends of the terminal.
+/// Tells whether a person can type and read: a screen needs both ends of the terminal.
 #[must_use]
 pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()

@@ -119,7 +119,7 @@ fn scrolling_stays_where_it_is_whatever_comes_and_however_wide_the_screen_is() {
     world.key(KeyCode::PageUp);
     assert_eq!(world.rows(60, 12)[1], "12:04   bob: line 0 is here");
     world.key(KeyCode::Esc);
-    assert!(last(&mut world, 60).ends_with("so that"));
+    assert!(last(&mut world, 60).ends_with("narrow screen"));
     for _ in 0..3 {
         world.key(KeyCode::PageUp);
     }
