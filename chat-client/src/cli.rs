@@ -14,7 +14,7 @@ use crate::{AGENT, DEFAULT_PORT};
 
 const AFTER_HELP: &str = "\
 On a terminal:
-  chat-client connect chat.example    connect, then type; /help explains the commands, /keys the keys
+  chat-client connect chat.example    connect, then type; /help and /keys explain
   chat-client                         start without a server; /connect leads to one
 
 In a pipe, lines are messages or commands, and the chat comes out on standard output:
