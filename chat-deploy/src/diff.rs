@@ -233,7 +233,7 @@ mod tests {
         ];
         let plans = cases.map(|(name, desired, observed)| {
             let address = address(desired.config.listen.port());
-            format!("# {name}\n{}\n", diff(&desired, &address, &observed))
+            format!("# {name}\n{}\n", diff(&desired, &address, &observed).outline())
         });
         insta::assert_snapshot!(plans.join("\n"));
     }
@@ -253,8 +253,9 @@ mod tests {
             ),
             ("nothing there", Observed::default(), true),
         ];
-        let plans = cases
-            .map(|(name, observed, backup)| format!("# {name}\n{}\n", diff_to_nothing(&observed, backup)));
+        let plans = cases.map(|(name, observed, backup)| {
+            format!("# {name}\n{}\n", diff_to_nothing(&observed, backup).outline())
+        });
         insta::assert_snapshot!(plans.join("\n"));
     }
 

@@ -91,6 +91,17 @@ pub enum Error {
     #[cfg(feature = "ssh")]
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// The host does not answer, and SSH is not open for us.
+    #[cfg(feature = "ssh")]
+    #[error("SSH is open for {ranges}, and you are seen under {own}")]
+    LeftOut {
+        /// Whom it is open for.
+        ranges: String,
+        /// Our address, as others see it.
+        own: std::net::Ipv4Addr,
+        /// How the host did not answer.
+        source: Box<Error>,
+    },
     /// A key to log in with cannot be used.
     #[cfg(feature = "ssh")]
     #[error(transparent)]
@@ -301,6 +312,11 @@ impl Error {
             }
             #[cfg(feature = "ssh")]
             Self::Remote(error) | Self::HostKey(RotationError::Remote(error)) => return remote::hints(error),
+            #[cfg(feature = "ssh")]
+            Self::LeftOut { ranges, own, .. } => {
+                let both = format!("{},{own}", ranges.replace(' ', ""));
+                format!("`chat-deploy up --ssh-from {both}` opens it for that address as well, `--ssh-from auto` for that alone")
+            }
             #[cfg(feature = "ssh")]
             Self::Key(error) => return remote::key_hints(error),
             #[cfg(feature = "ssh")]

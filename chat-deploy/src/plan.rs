@@ -2,7 +2,6 @@
 //!
 //! `diff.rs` makes plans and `apply.rs` carries them out; nothing is decided in between.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -283,12 +282,6 @@ impl Plan {
     #[must_use]
     pub fn outline(&self) -> Outline {
         Outline { rows: self.steps.iter().flat_map(Step::rows).collect(), notes: Vec::new() }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.outline().fmt(f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! An instance on EC2: its machine, and the way to the host on it.
 
 mod host_key;
+mod reach;
 
 use std::thread;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use self::host_key::Notes;
+pub(super) use self::reach::ssh_ranges;
 use super::Context;
 use super::remote::{self, Expect};
 use super::session::Session;
@@ -29,8 +31,8 @@ use crate::machine::tags;
 use crate::machine::{Machine, MachineError, Ownership};
 use crate::report::{Event, Report as _};
 use crate::run_lock::RunLock;
+use crate::settings::DEFAULT_PORT;
 use crate::settings::ec2::DEFAULT_TYPES;
-use crate::settings::{DEFAULT_PORT, SshFrom};
 
 /// How long a machine may take until it runs, is stopped, or is gone. EC2 takes 20 to 90 s for most of that.
 const STATE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -75,8 +77,8 @@ impl<'a> MachinePlace<'a> {
     /// Looks at what there is, and plans how to get the machine that should be.
     pub(super) fn plan(&self, yes: bool) -> Result<(Look, Plan), Error> {
         let mut look = self.look()?;
-        match diff(&look.spec, &look.observed) {
-            Ok(plan) => Ok((look, plan)),
+        let mut plan = match diff(&look.spec, &look.observed) {
+            Ok(plan) => plan,
             Err(error @ MachineError::NotAdopted { .. }) => {
                 // --yes is a yes to the plan, not to taking over what somebody else made.
                 if yes || !self.context.ui.can_ask() {
@@ -87,18 +89,20 @@ impl<'a> MachinePlace<'a> {
                     return Err(Error::Cancelled);
                 }
                 look.spec.adopt = true;
-                let plan = diff(&look.spec, &look.observed)?;
-                Ok((look, plan))
+                diff(&look.spec, &look.observed)?
             }
-            Err(error) => Err(error.into()),
-        }
+            Err(error) => return Err(error.into()),
+        };
+        reach::warn(&self.context.settings.ec2.ssh_from, &mut plan, reach::own_address);
+        Ok((look, plan))
     }
 
     /// Plans as [`Self::plan`] does, but takes an adoption for granted, for a plan that is only shown.
     pub(super) fn plan_to_show(&self) -> Result<(Look, Plan), Error> {
         let mut look = self.look()?;
         look.spec.adopt = true;
-        let plan = diff(&look.spec, &look.observed)?;
+        let mut plan = diff(&look.spec, &look.observed)?;
+        reach::warn(&self.context.settings.ec2.ssh_from, &mut plan, reach::own_address);
         Ok((look, plan))
     }
 
@@ -225,6 +229,7 @@ impl<'a> MachinePlace<'a> {
                 let is_exchanged = now.id == machine.id && now.host_keys != machine.host_keys;
                 if is_exchanged { self.dial_by_tags(&now, expect) } else { Err(error) }
             }
+            Err(error) => Err(reach::explain(&self.context.settings.ec2.ssh_from, error, reach::own_address)),
             dialled => dialled,
         }
     }
@@ -353,14 +358,6 @@ impl<'a> MachinePlace<'a> {
     pub(super) fn unknown(&self) -> Error {
         let place = format!("EC2 in {}", self.cloud.region());
         Error::UnknownInstance { instance: self.instance.clone(), place }
-    }
-}
-
-/// Returns who may reach SSH.
-pub(super) fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, Error> {
-    match wanted {
-        SshFrom::Ranges(ranges) => Ok(ranges.clone()),
-        SshFrom::Auto => Ok(vec![Ipv4Net::from(cloud::public_address()?)]),
     }
 }
 

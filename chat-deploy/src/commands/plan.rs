@@ -31,9 +31,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Er
 fn of_server(context: &Context<'_>, session: &Session<'_>) -> Result<Outline, Error> {
     let state = session.host.state()?;
     let release = server::release_for(context, session, &state)?;
-    let desired = server::desire(context, session, &state, release, None);
-    let observed = session.observe(state)?;
-    Ok(session.plan(&desired, &observed)?.outline())
+    Ok(server::plan(context, session, state, release, None)?.1.outline())
 }
 
 #[cfg(feature = "ec2")]

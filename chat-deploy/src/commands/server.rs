@@ -11,7 +11,7 @@ use crate::desired::Desired;
 use crate::error::Error;
 use crate::host::HostState;
 use crate::outline::Outline;
-use crate::plan::{Action, Row};
+use crate::plan::{Action, Plan, Row};
 use crate::release::build::{self, Building, Recipe};
 use crate::release::{self, Release, SERVER, Target};
 use crate::settings::DEFAULT_PORT;
@@ -107,7 +107,7 @@ pub(super) fn built(
 }
 
 /// Says what should be, with all that is left open taken from what there is.
-pub(super) fn desire(
+fn desire(
     context: &Context<'_>,
     session: &Session<'_>,
     state: &HostState,
@@ -122,6 +122,19 @@ pub(super) fn desire(
         deploys: true,
         restore: restore.map(Path::to_owned),
     }
+}
+
+/// Plans how to get there with a release, on the host as it was seen in `state`.
+pub(super) fn plan(
+    context: &Context<'_>,
+    session: &Session<'_>,
+    state: HostState,
+    release: Release,
+    restore: Option<&Path>,
+) -> Result<(ServerConfig, Plan), Error> {
+    let desired = desire(context, session, &state, release, restore);
+    let plan = session.plan(&desired, &session.observe(state)?)?;
+    Ok((desired.config, plan))
 }
 
 /// Returns the port that was asked for; else the one it has; else the original's.

@@ -138,6 +138,25 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Shows what would change and asks as [`confirm`] does; returns whether anything would.
+pub(super) fn agree(
+    context: &Context<'_>,
+    instance: &InstanceName,
+    heading: &str,
+    outline: &Outline,
+    yes: bool,
+) -> Result<bool, Error> {
+    if !outline.is_empty() {
+        return confirm(context, heading, outline, "Do this?", yes).map(|()| true);
+    }
+    for note in &outline.notes {
+        context.ui.event(&Event::Note(note));
+    }
+    // The line to type next is worth more than this.
+    let _ = context.ui.no_changes(&format!("{instance} is as it should be: nothing to do"));
+    Ok(false)
+}
+
 /// Shows what would change and, unless that was granted beforehand, asks whether to go ahead.
 pub(super) fn confirm(
     context: &Context<'_>,

@@ -4,7 +4,7 @@
 mod machine;
 
 use super::place::{self, Place};
-use super::session::{Session, confirm};
+use super::session::{Session, agree};
 use super::{Context, Outcome, connect, server};
 use crate::cli;
 use crate::error::Error;
@@ -31,15 +31,9 @@ fn on_host(context: &Context<'_>, args: &cli::Up, session: &Session<'_>) -> Resu
         return Err(Error::NobodyToAsk);
     }
     let release = server::release_for(context, session, &state)?;
-    let desired = server::desire(context, session, &state, release, args.restore.as_deref());
-    let observed = session.observe(state)?;
-    let plan = session.plan(&desired, &observed)?;
-    if plan.is_empty() {
-        // The line to type next is worth more than this.
-        let _ = context.ui.no_changes(&format!("{} is as it should be: nothing to do", session.instance()));
-    } else {
-        confirm(context, &session.heading(), &plan.outline(), "Do this?", args.yes)?;
+    let (config, plan) = server::plan(context, session, state, release, args.restore.as_deref())?;
+    if agree(context, session.instance(), &session.heading(), &plan.outline(), args.yes)? {
         session.apply(&plan)?;
     }
-    connect::print(context, session, &desired.config, session.host.identity()?)
+    connect::print(context, session, &config, session.host.identity()?)
 }

@@ -146,6 +146,13 @@ impl Step {
         }
     }
 
+    /// Tells whether the step opens this port for somebody.
+    #[must_use]
+    pub fn opens(&self, port: u16) -> bool {
+        let is_of_port = |rule: &Rule| rule.from_port == Some(port) && rule.to_port == Some(port);
+        matches!(self, Self::OpenPorts { rules, .. } if rules.iter().any(is_of_port))
+    }
+
     /// Says what the step is about, in a few words.
     #[must_use]
     pub fn what(&self) -> String {
@@ -265,11 +272,5 @@ impl Plan {
             self.cost.iter().map(|cost| format!("cost: {cost}")).collect(),
         ];
         Outline { rows: self.steps.iter().flat_map(Step::rows).collect(), notes: notes.concat() }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.outline().fmt(f)
     }
 }

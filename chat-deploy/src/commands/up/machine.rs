@@ -3,24 +3,20 @@
 //! Where a machine runs already, both are looked at, shown and done as one. A new machine's server is shown as what it
 //! will be, and is built while the machine boots.
 
-use std::path::Path;
-
 use crate::cli;
 use crate::cloud::InstanceState;
 use crate::commands::machine::{Look, MachinePlace};
 use crate::commands::remote::Expect;
 use crate::commands::server::{self, Source};
-use crate::commands::session::{Session, confirm};
+use crate::commands::session::{agree, confirm};
 use crate::commands::{Context, connect};
-use crate::config::ServerConfig;
 use crate::error::Error;
-use crate::host::HostState;
 use crate::machine::Machine;
 use crate::machine::diff::diff;
 use crate::machine::plan::{LaunchPlan, Plan, Step};
 use crate::machine::spec::{SSH_PORT, Spec};
 use crate::outline::Outline;
-use crate::release::{Release, Target};
+use crate::release::Target;
 
 /// What Amazon Linux 2023 has.
 const AMAZON_LINUX_LIBC: &str = "glibc 2.34";
@@ -37,12 +33,8 @@ pub(super) fn up(context: &Context<'_>, args: &cli::Up, place: &MachinePlace<'_>
 /// Returns the machine, if it can be looked into before the plan is carried out.
 pub(in crate::commands) fn reachable(look: &Look, plan: &Plan) -> Option<Machine> {
     let (_, instance) = look.observed.machine.as_ref()?;
-    let opens_ssh = |step: &Step| match step {
-        Step::OpenPorts { rules, .. } => rules.iter().any(|rule| rule.from_port == Some(SSH_PORT)),
-        _ => false,
-    };
     let runs = instance.state == InstanceState::Running && instance.address.is_some();
-    if runs && !plan.steps.iter().any(opens_ssh) { Machine::of(instance) } else { None }
+    if runs && !plan.steps.iter().any(|step| step.opens(SSH_PORT)) { Machine::of(instance) } else { None }
 }
 
 fn together(
@@ -61,24 +53,15 @@ fn together(
     let corrected = rules_for(look, port)?;
     let machine_plan = corrected.as_ref().unwrap_or(machine_plan);
     let release = server::release_for(context, &session, &state)?;
-    let desired = server::desire(context, &session, &state, release, args.restore.as_deref());
-    let observed = session.observe(state)?;
-    let plan = session.plan(&desired, &observed)?;
+    let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     let outline = machine_plan.outline().and(plan.outline());
-    if outline.is_empty() {
-        for note in outline.notes {
-            session.note(&note);
-        }
-        // The line to type next is worth more than this.
-        let _ = context.ui.no_changes(&format!("{} is as it should be: nothing to do", place.instance));
-    } else {
-        confirm(context, &place.heading(Some(machine)), &outline, "Do this?", args.yes)?;
+    if agree(context, &place.instance, &place.heading(Some(machine)), &outline, args.yes)? {
         let (first, last) = closing_last(machine_plan);
         place.apply(&first)?;
         session.apply(&plan)?;
         place.apply(&last)?;
     }
-    connect::print(context, &session, &desired.config, session.host.identity()?)
+    connect::print(context, &session, &config, session.host.identity()?)
 }
 
 /// Plans the rules anew, if the chat has another port than the rules that were there had us think.
@@ -138,29 +121,14 @@ fn in_stages(
         Some(pending) => pending.finish(context)?,
         None => server::release_for(context, &session, &state)?,
     };
+    let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     // What will be on a new machine was agreed to; what an older one needs is seen only now.
-    let agreed = args.yes || launch.is_some();
-    let config = deploy(context, &session, state, release, args.restore.as_deref(), agreed)?;
-    place.apply(&last)?;
-    session.forget_former_addresses(&config)?;
-    connect::print(context, &session, &config, session.host.identity()?)
-}
-
-/// Deploys to the machine that is there now; returns the configuration it has then.
-fn deploy(
-    context: &Context<'_>,
-    session: &Session<'_>,
-    state: HostState,
-    release: Release,
-    restore: Option<&Path>,
-    agreed: bool,
-) -> Result<ServerConfig, Error> {
-    let desired = server::desire(context, session, &state, release, restore);
-    let observed = session.observe(state)?;
-    let plan = session.plan(&desired, &observed)?;
-    if !agreed && !plan.is_empty() {
+    let is_agreed = args.yes || launch.is_some() || plan.is_empty();
+    if !is_agreed {
         confirm(context, &session.heading(), &plan.outline(), "Do this?", false)?;
     }
     session.apply(&plan)?;
-    Ok(desired.config)
+    place.apply(&last)?;
+    session.forget_former_addresses(&config)?;
+    connect::print(context, &session, &config, session.host.identity()?)
 }

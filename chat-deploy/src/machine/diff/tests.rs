@@ -18,7 +18,7 @@ use crate::machine::tags::Ownership;
 /// Shows plans, or why there is none, each under what it is for.
 fn show<const N: usize>(cases: [(&str, Spec, Observed); N]) -> String {
     let shown = cases.map(|(title, spec, observed)| match diff(&spec, &observed) {
-        Ok(plan) => format!("# {title}\n{plan}\n"),
+        Ok(plan) => format!("# {title}\n{}\n", plan.outline()),
         Err(error) => format!("# {title}\nerror: {error}\n"),
     });
     shown.join("\n")
@@ -276,7 +276,8 @@ fn plans_to_leave_nothing() {
         ),
         ("nothing there", Observed::default()),
     ];
-    let plans = cases.map(|(title, observed)| format!("# {title}\n{}\n", diff_to_nothing(&observed)));
+    let plans =
+        cases.map(|(title, observed)| format!("# {title}\n{}\n", diff_to_nothing(&observed).outline()));
     insta::assert_snapshot!(plans.join("\n"));
 }
 

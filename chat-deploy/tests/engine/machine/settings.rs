@@ -28,7 +28,7 @@ fn check_moves(wanted: &Spec, closed: &Rule, opened: &Rule) {
     // What is new is open before what was is closed: at no moment is there no way in.
     let [Step::OpenPorts { rules: opens, .. }, Step::ClosePorts { rules: closes, .. }] = &plan.steps[..]
     else {
-        panic!("{plan}");
+        panic!("{}", plan.outline());
     };
     assert_eq!(opens, std::slice::from_ref(opened));
     assert_eq!(closes.iter().map(|rule| &rule.rule).collect::<Vec<_>>(), [closed]);
