@@ -4,8 +4,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "the helpers of a test may fail as loudly as the test"
+)]
+#![cfg_attr(
+    feature = "ssh",
+    expect(clippy::indexing_slicing, reason = "the helpers of a test may fail as loudly as the test")
 )]
 
 #[cfg(feature = "ssh")]

@@ -71,6 +71,7 @@ fn of_host(
     report: &mut Report,
 ) -> Result<Option<u16>, Error> {
     if machine.state != InstanceState::Running || machine.address.is_none() {
+        report.line("server", Some(format!("stopped, as its machine is {}", machine.state)));
         report.field("server", "stopped");
         return Ok(None);
     }
