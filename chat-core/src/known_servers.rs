@@ -49,9 +49,10 @@ impl ServerAddress {
 
     fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        let bare = host.trim_matches(['[', ']']);
-        let valid = !bare.is_empty() && !bare.contains(char::is_whitespace);
-        valid.then_some(Self::new(host, port.parse().ok()?))
+        let address = Self::new(host, port.parse().ok()?);
+        // What could not be read again as it is written: a comment, several words, brackets in brackets.
+        let is_odd = |c: char| c.is_whitespace() || matches!(c, '[' | ']' | '#');
+        (!address.host.is_empty() && !address.host.contains(is_odd)).then_some(address)
     }
 }
 
@@ -128,7 +129,7 @@ impl FromStr for KnownServers {
         for (number, line) in text.lines().enumerate() {
             let content = line.trim();
             if content.is_empty() || content.starts_with('#') {
-                known.lines.push(Line::Comment(line.to_owned()));
+                known.lines.push(Line::Comment(line.trim_end().to_owned()));
                 continue;
             }
             let pin = content.split_once(char::is_whitespace).and_then(|(address, fingerprint)| {
@@ -185,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_read_again_the_same() {
+        let known: KnownServers =
+            "#\r\r\r\n \r\r\n[::1.]:1 SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+                .parse()
+                .unwrap();
+        assert_eq!(known.to_string().parse(), Ok(known));
+    }
+
+    #[test]
     fn an_address_may_be_typed_as_one_word_or_as_two() {
         let check = |host: &str, port, expected: &str| {
             assert_eq!(ServerAddress::typed(host, port, 12345).to_string(), expected, "{host}");
@@ -202,9 +212,16 @@ mod tests {
     #[test]
     fn a_damaged_line_is_named() {
         let pin = fingerprint(1);
-        for line in
-            ["nonsense", "host SHA256:x", "host:99999 x", &format!("host {pin}"), &format!(":1 {pin}")]
-        {
+        for line in [
+            "nonsense",
+            "host SHA256:x",
+            "host:99999 x",
+            &format!("host {pin}"),
+            &format!(":1 {pin}"),
+            &format!("[[::1]]:1 {pin}"),
+            &format!("[#host]:1 {pin}"),
+            &format!("..:1 {pin}"),
+        ] {
             assert_eq!(
                 format!("# one\n{line}\n").parse::<KnownServers>(),
                 Err(KnownServersError { line: 2 }),

@@ -253,3 +253,16 @@ fn errors_name_the_place() {
     let private = PrivateKey::from_file_text("n=3233 e=413", &KeyLimits::LOCAL).unwrap_err().to_string();
     assert_eq!(private, "line 1 is not of the form n=<decimal> d=<decimal>");
 }
+
+#[test]
+fn a_modulus_with_the_prime_two_decrypts_the_same_by_its_primes_and_by_its_tables() {
+    let key = KeyPair::from_primes(&[(number("2"), number("139")), (number("139"), number("2"))]).unwrap();
+    let every_byte: Vec<u8> = (0..=u8::MAX).flat_map(|byte| [byte, byte]).collect();
+    let mut body = Vec::new();
+    Encryptor::new(key.public()).encrypt(&every_byte, &mut body);
+    for decryptor in [Decryptor::new(&key), Decryptor::from_private(key.private())] {
+        let mut plain = Vec::new();
+        decryptor.decrypt(&body, every_byte.len(), &mut plain).unwrap();
+        assert_eq!(plain, every_byte);
+    }
+}

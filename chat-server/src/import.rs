@@ -159,8 +159,12 @@ fn store_one(user: &OriginalUser, accounts: &Accounts) -> Result<Stored, Account
     })
 }
 
-/// The users in the bytes of a `users.pickle`.
-fn users(bytes: &[u8]) -> Result<Vec<OriginalUser>, PickleError> {
+/// Reads the users in the bytes of a `users.pickle`, in its order.
+///
+/// # Errors
+///
+/// [`PickleError`] for anything but a dictionary of users.
+pub fn users(bytes: &[u8]) -> Result<Vec<OriginalUser>, PickleError> {
     let Value::Dict(entries) = pickle::read(bytes)? else { return Err(PickleError::NoUsers) };
     entries.into_iter().map(|(name, entry)| user(&name, entry)).collect()
 }

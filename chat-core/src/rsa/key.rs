@@ -4,7 +4,7 @@ use std::fmt;
 
 use num_bigint::BigUint;
 use num_integer::Integer;
-use num_traits::One;
+use num_traits::{One, Zero};
 
 use super::hazmat;
 
@@ -103,9 +103,9 @@ impl fmt::Debug for PrivatePair {
 pub(super) struct Factors {
     pub(super) p: BigUint,
     pub(super) q: BigUint,
-    /// `d mod (p - 1)`.
+    /// `d mod (p - 1)`, or 1 for the prime 2.
     pub(super) dp: BigUint,
-    /// `d mod (q - 1)`.
+    /// `d mod (q - 1)`, or 1 for the prime 2.
     pub(super) dq: BigUint,
     /// The inverse of `q` modulo `p`.
     pub(super) q_inverse: BigUint,
@@ -114,7 +114,7 @@ pub(super) struct Factors {
 impl Factors {
     /// Returns `None` when `p` and `q` share a factor, which two different primes never do.
     pub(super) fn new(p: BigUint, q: BigUint, d: &BigUint) -> Option<Self> {
-        let (dp, dq) = (d % (&p - 1u32), d % (&q - 1u32));
+        let (dp, dq) = (reduced(d, &p), reduced(d, &q));
         let q_inverse = q.modinv(&p)?;
         Some(Self { p, q, dp, dq, q_inverse })
     }
@@ -264,6 +264,13 @@ pub(super) fn pair_from_primes(p: &BigUint, q: &BigUint) -> Option<(PublicPair, 
     let n = p * q;
     let factors = Factors::new(p.clone(), q.clone(), &d)?;
     Some((PublicPair::new(n.clone(), e)?, PrivatePair::with_factors(n, d, factors)))
+}
+
+/// Returns an exponent as small as possible with the same powers as `d` modulo a prime.
+fn reduced(d: &BigUint, prime: &BigUint) -> BigUint {
+    let reduced = d % (prime - 1u32);
+    // Modulo 2 every exponent reduces to zero, and zero to the power of zero is not zero.
+    if reduced.is_zero() { BigUint::one() } else { reduced }
 }
 
 fn smallest_coprime(lambda: &BigUint) -> Option<BigUint> {
