@@ -100,6 +100,8 @@ pub enum Event {
     Lost(LinkError),
     /// The time of [`App::deadline`] has come.
     Deadline,
+    /// The computer slept and is awake again.
+    Woke,
 }
 
 /// What is to be done.
@@ -132,6 +134,8 @@ pub enum Effect {
     },
     /// Ask the server to switch encryption.
     Switch(Switch),
+    /// Find out soon whether the server is still there; [`Event::Lost`] follows if not.
+    Probe,
     /// Close the connection, or stop opening it.
     Close,
     /// Ask the person; answered by [`Event::Answer`].
@@ -298,6 +302,7 @@ impl App {
             Event::NotSent(error) => self.not_sent(&error),
             Event::Lost(error) => self.lost(now, &error),
             Event::Deadline => self.deadline_passed(now),
+            Event::Woke => self.woke(),
         }
     }
 

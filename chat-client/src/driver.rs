@@ -6,16 +6,20 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 use tokio::time::sleep_until;
 
 use crate::app::command::ScreenCommand;
 use crate::app::{App, Effect, Event, Exit, Question, Show, Status};
-use chat_core::packet::PacketType;
-
 use crate::link::{self, Incoming, Link, LinkError, Opened, Target};
+
+/// How often to look whether the computer slept.
+const SLEEP_WATCH_EVERY: Duration = Duration::from_secs(5);
+/// A wall clock is set right by less than this.
+const SLEPT: Duration = Duration::from_secs(10);
 
 /// Who or what uses the client.
 pub trait Front {
@@ -55,6 +59,7 @@ pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Ev
     let mut connection = Connection { target, state: State::None };
     let mut events = VecDeque::from([first]);
     let mut stale = true;
+    let mut sleep_watch = SleepWatch::new(Instant::now(), SystemTime::now());
     loop {
         while let Some(event) = events.pop_front() {
             // Messages change nothing that a status line shows, and there may be thousands in a second.
@@ -77,7 +82,8 @@ pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Ev
         let deadline = app.deadline().map(tokio::time::Instant::from_std);
         let (room, stopping) = (front.room(), app.is_stopping());
         let event = tokio::select! {
-            event = front.next() => event,
+            event = front.next() => Some(event),
+            () = tokio::time::sleep(SLEEP_WATCH_EVERY) => None,
             event = async {
                 // While nothing is read from the server, no time counts against it. Stopping waits for nobody.
                 if !stopping {
@@ -87,9 +93,33 @@ pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Ev
                     event = connection.next() => event,
                     () = due(deadline) => Event::Deadline,
                 }
-            } => event,
+            } => Some(event),
         };
-        events.push_back(event);
+        if sleep_watch.slept(Instant::now(), SystemTime::now()) {
+            events.push_back(Event::Woke);
+        }
+        events.extend(event);
+    }
+}
+
+/// Notices that the computer slept: then the wall clock goes on, and the clock that waits are measured with stands still.
+struct SleepWatch {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl SleepWatch {
+    fn new(steady: Instant, wall: SystemTime) -> Self {
+        Self { steady, wall }
+    }
+
+    /// Tells whether the computer slept since it was last asked. A wall clock that was set may look like that, and does
+    /// no harm.
+    fn slept(&mut self, steady: Instant, wall: SystemTime) -> bool {
+        let awake = steady.saturating_duration_since(self.steady);
+        let passed = wall.duration_since(self.wall).unwrap_or_default();
+        (self.steady, self.wall) = (steady, wall);
+        passed > awake + SLEPT
     }
 }
 
@@ -127,6 +157,7 @@ fn perform(
             connection.link(|link| link.send(kind, body.expose().as_bytes()))
         }
         Effect::Switch(to) => connection.link(|link| link.switch(to)),
+        Effect::Probe => connection.link(Link::probe),
         Effect::Close => {
             connection.state = State::None;
             Ok(())
@@ -190,5 +221,21 @@ impl Connection {
         };
         self.state = state;
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleep_is_time_that_only_the_wall_clock_has_seen() {
+        let (steady, wall) = (Instant::now(), SystemTime::now());
+        let mut watch = SleepWatch::new(steady, wall);
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert!(!watch.slept(steady + minute, wall + minute + second));
+        assert!(watch.slept(steady + minute + second, wall + 3 * minute));
+        assert!(!watch.slept(steady + minute + second, wall + 3 * minute));
+        assert!(!watch.slept(steady + minute, wall));
     }
 }

@@ -31,6 +31,8 @@ use self::wire::{Signal, Wire};
 /// A link takes no more input for sending while this many bytes wait to be sent; see [`Link::is_congested`].
 const CONGESTED_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 16 * 1024;
+/// How long a server may take to answer where its connection is thought to be dead.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// What a server says to everyone while the link is being opened is kept up to this size and then dropped.
 const EARLY_BYTES: usize = 256 * 1024;
 /// What keeping a packet costs besides its text; packets may be empty.
@@ -162,6 +164,8 @@ pub struct Link {
     pings: u64,
     /// The last question is unanswered.
     awaits_pong: bool,
+    /// How long it may stay so.
+    patience: Duration,
     switch_by: Option<Instant>,
 }
 
@@ -220,6 +224,15 @@ impl Link {
         Ok(())
     }
 
+    /// Asks at once whether a server of ours is still there; [`Link::next`] fails soon if it is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::send`].
+    pub fn probe(&mut self) -> Result<(), LinkError> {
+        if self.answers_ping() { self.ping(PROBE_PATIENCE.min(self.target.timeouts.pong)) } else { Ok(()) }
+    }
+
     /// Tells whether so much waits to be sent that the caller should not send more for now.
     #[must_use]
     pub fn is_congested(&self) -> bool {
@@ -261,6 +274,7 @@ impl Link {
             pinged: Instant::now(),
             pings: 0,
             awaits_pong: false,
+            patience: target.timeouts.pong,
             switch_by: None,
         })
     }
@@ -427,12 +441,23 @@ impl Link {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        // An original server cannot be asked, and may be silent for ever.
-        let answers_ping = matches!(&self.peer, Some(Peer::Ours(hello)) if hello.caps.ping);
-        let Timeouts { ping_after, pong, .. } = self.target.timeouts;
-        let due =
-            if self.awaits_pong { self.heard.max(self.pinged) + pong } else { self.pinged + ping_after };
-        [self.switch_by, answers_ping.then_some(due)].into_iter().flatten().min()
+        let due = if self.awaits_pong {
+            self.heard.max(self.pinged) + self.patience
+        } else {
+            self.pinged + self.target.timeouts.ping_after
+        };
+        [self.switch_by, self.answers_ping().then_some(due)].into_iter().flatten().min()
+    }
+
+    /// Tells whether the server can be asked: an original one cannot, and may be silent for ever.
+    fn answers_ping(&self) -> bool {
+        matches!(&self.peer, Some(Peer::Ours(hello)) if hello.caps.ping)
+    }
+
+    fn ping(&mut self, patience: Duration) -> Result<(), LinkError> {
+        (self.pinged, self.patience) = (Instant::now(), patience);
+        (self.pings, self.awaits_pong) = (self.pings + 1, true);
+        self.send(PacketType::PING, &ping::request(self.pings))
     }
 
     fn deadline_passed(&mut self) -> Result<(), LinkError> {
@@ -442,8 +467,7 @@ impl Link {
         if self.awaits_pong {
             return Err(LinkError::Silent(self.heard.elapsed()));
         }
-        (self.pinged, self.pings, self.awaits_pong) = (Instant::now(), self.pings + 1, true);
-        self.send(PacketType::PING, &ping::request(self.pings))
+        self.ping(self.target.timeouts.pong)
     }
 }
 

@@ -18,6 +18,11 @@ use crate::link::{Encryption, Peer, Protection, Switch};
 /// The longest message, in bytes; a server may allow less.
 const MAX_MESSAGE_BYTES: usize = MAX_PACKET_LEN - HEADER_LEN - "\n".len();
 
+/// So many messages are kept while there is no connection.
+const MAX_UNSENT: usize = 100;
+/// So much of a message is repeated when it may not have arrived.
+const REMINDER_CHARS: usize = 60;
+
 impl App {
     pub(super) fn obey(&mut self, now: Instant, line: &str) {
         self.interrupted = false;
@@ -88,13 +93,23 @@ impl App {
         self.emit(Effect::Send { kind, text });
     }
 
-    fn say(&mut self, now: Instant, text: &str) {
+    pub(super) fn say(&mut self, now: Instant, text: &str) {
         if text.len() > MAX_MESSAGE_BYTES {
             self.fail(format!("not sent: a message has at most {MAX_MESSAGE_BYTES} bytes"));
             return;
         }
+        if let Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } = &mut self.phase {
+            if resume.unsent.len() < MAX_UNSENT {
+                resume.unsent.push_back(text.to_owned());
+                self.note("kept until the connection is back");
+            } else {
+                self.fail(format!("not sent: {MAX_UNSENT} messages wait for the connection already"));
+            }
+            return;
+        }
+        let beginning = text.chars().take(REMINDER_CHARS).collect();
         // The original's input box ends every message with a line feed, and old clients show it as it comes.
-        self.request(now, PacketType::MESSAGE, format!("{text}\n"), Request::Message);
+        self.request(now, PacketType::MESSAGE, format!("{text}\n"), Request::Message(beginning));
     }
 
     fn connect(&mut self, address: Option<ServerAddress>) {

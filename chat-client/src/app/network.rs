@@ -34,12 +34,17 @@ impl App {
     }
 
     fn resume(&mut self, now: Instant, resume: Resume) {
-        let Resume { joined, login, .. } = resume;
+        let Resume { joined, login, lost, unsent, .. } = resume;
+        let seconds = now.saturating_duration_since(lost).as_secs_f64().ceil();
+        self.note(format!("back after {seconds} s; what others said meanwhile has not come here"));
         if let Some(login) = login {
             self.send_credentials(now, AccountRequest::Login, login);
         }
         if joined {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
+        }
+        for text in unsent {
+            self.say(now, &text);
         }
     }
 
@@ -78,11 +83,16 @@ impl App {
                 }
                 let mut unanswered = session.requests.give_up();
                 if error.is_transient() && self.config.reconnect {
-                    let resume = session.to_resume(&unanswered);
+                    let resume = session.to_resume(now, &unanswered);
                     // These are asked for again.
                     unanswered.retain(|request| !matches!(request, Request::Login(_) | Request::Join));
                     self.report_unanswered(&unanswered);
-                    self.wait(now, resume, error);
+                    if session.restarting {
+                        self.note("the server is restarting; reconnecting");
+                        self.open(resume.encryption, Some(resume));
+                    } else {
+                        self.wait(now, resume, error);
+                    }
                 } else {
                     self.report_unanswered(&unanswered);
                     self.fail_with(error);
@@ -145,6 +155,18 @@ impl App {
                 self.left(then);
             }
             _ => {}
+        }
+    }
+
+    /// Takes note that the computer slept: neither its connections nor its waits are what they seem to be.
+    pub(super) fn woke(&mut self) {
+        match &self.phase {
+            Phase::Waiting { resume, .. } => {
+                let resume = resume.clone();
+                self.open(resume.encryption, Some(resume));
+            }
+            Phase::Open(_) => self.emit(Effect::Probe),
+            Phase::Idle | Phase::Opening(_) | Phase::Leaving { .. } => {}
         }
     }
 
@@ -217,6 +239,7 @@ impl App {
         for request in requests {
             self.fail(format!("no answer to {}", request.name()));
             match request {
+                Request::Message(text) => self.hint(format!("it may not have arrived: {text}")),
                 Request::Login(_) => self.hint("an original server is silent when it refuses a login"),
                 Request::Date | Request::Time => {
                     self.hint("an original server is silent about time zones it does not know");
@@ -239,12 +262,16 @@ impl App {
 
     fn noticed(&mut self, body: &str) {
         let Some(notice) = Notice::parse(body) else { return };
+        let code = NoticeCode::from_word(&notice.code);
         let answers_nothing = matches!(
-            NoticeCode::from_word(&notice.code),
+            code,
             Some(NoticeCode::TooSlow | NoticeCode::Idle | NoticeCode::Full | NoticeCode::Restart) | None
         );
         if answers_nothing {
             self.note(format!("the server says: {}", notice.text));
+            if let (Some(NoticeCode::Restart), Phase::Open(session)) = (code, &mut self.phase) {
+                session.restarting = true;
+            }
             return;
         }
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };

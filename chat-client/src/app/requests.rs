@@ -23,7 +23,8 @@ pub(super) enum Request {
     Logout {
         user: String,
     },
-    Message,
+    /// A message, and how it begins.
+    Message(String),
     WhoAmI,
     Date,
     Time,
@@ -42,7 +43,7 @@ impl Request {
             Self::Register { .. } => "/register",
             Self::Login(_) => "/login",
             Self::Logout { .. } => "/logout",
-            Self::Message => "a message",
+            Self::Message(_) => "a message",
             Self::WhoAmI => "/whoami",
             Self::Date => "/date",
             Self::Time => "/time",
@@ -63,7 +64,7 @@ impl Request {
             }
             (Self::Login(login), Some(Reply::LoginRefused(of))) => login.user == *of,
             (Self::Logout { user }, Some(Reply::LoggedOut(of))) => user == of,
-            (Self::Message, Some(Reply::Message { sender })) => me.is(sender),
+            (Self::Message(_), Some(Reply::Message { sender })) => me.is(sender),
             _ => false,
         }
     }
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn answers_are_told_from_what_others_do() {
         let me = Me::new("Server: Client-2 has connected to the server\n");
-        let mut requests = waiting([Request::Join, Request::Message]);
+        let mut requests = waiting([Request::Join, Request::Message("hello".to_owned())]);
         let settled = settle(
             &mut requests,
             &me,

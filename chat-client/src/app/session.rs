@@ -1,5 +1,6 @@
 //! What the client knows while it is connected: who it is there, who is in the room, what is unanswered.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
@@ -72,6 +73,8 @@ pub(super) struct Session {
     pub(super) requests: Requests,
     /// How long the server took to answer when it was last asked.
     pub(super) round_trip: Option<Duration>,
+    /// The server has said that it ends and comes back.
+    pub(super) restarting: bool,
 }
 
 impl Session {
@@ -96,11 +99,12 @@ impl Session {
             users: None,
             requests: Requests::new(patience),
             round_trip,
+            restarting: false,
         }
     }
 
     /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
-    pub(super) fn to_resume(&self, unanswered: &[Request]) -> Resume {
+    pub(super) fn to_resume(&self, now: Instant, unanswered: &[Request]) -> Resume {
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
             Request::Login(login) => Some(login.clone()),
             _ => None,
@@ -113,6 +117,8 @@ impl Session {
             },
             joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
             login: logging_in.or_else(|| self.me.login.clone()),
+            lost: now,
+            unsent: VecDeque::new(),
         }
     }
 }
@@ -124,4 +130,8 @@ pub(super) struct Resume {
     pub(super) encryption: Encryption,
     pub(super) joined: bool,
     pub(super) login: Option<Login>,
+    /// When it was lost.
+    pub(super) lost: Instant,
+    /// Messages that were typed since.
+    pub(super) unsent: VecDeque<String>,
 }

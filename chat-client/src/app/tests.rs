@@ -108,6 +108,7 @@ fn shown(effect: &Effect) -> Option<String> {
             format!("send {} {user}:{}", kind.name(), password.expose())
         }
         Effect::Switch(to) => format!("switch {to:?}"),
+        Effect::Probe => "probe".to_owned(),
         Effect::Close => "close".to_owned(),
         Effect::Ask(Question { prompt, hidden }) => {
             format!("{} {}", if *hidden { "ask hidden" } else { "ask" }, prompt.trim_end())

@@ -170,3 +170,66 @@ impl Shared {
         Some(std::mem::take(&mut state.ready))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn picture(frames: &Frames, text: &str) {
+        frames.begin();
+        frames.clone().write_all(text.as_bytes()).unwrap();
+        frames.end();
+    }
+
+    #[test]
+    fn pictures_are_written_whole_and_in_order() {
+        let (sender, written) = mpsc::channel();
+        let frames = Frames::start(move |bytes| sender.send(bytes.to_vec()).map_err(io::Error::other));
+        for i in 0..100 {
+            picture(&frames, &i.to_string());
+        }
+        frames.clone().write_all(b"half drawn").unwrap();
+        frames.flush();
+        assert!(frames.is_written());
+        let all: String = written.try_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect();
+        let expected: String = (0..100).map(|i| format!("\x1b[?2026h{i}\x1b[?2026l")).collect();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_title_and_a_bell_cannot_be_more_than_that() {
+        let (sender, written) = mpsc::channel();
+        let frames = Frames::start(move |bytes| sender.send(bytes.to_vec()).map_err(io::Error::other));
+        frames.title("a\x07\x1b]52;c;\u{9c}b");
+        frames.ring();
+        frames.ring();
+        frames.end();
+        frames.flush();
+        assert_eq!(written.try_iter().flatten().collect::<Vec<_>>(), b"\x1b]2;a]52;c;b\x07\x1b[?2026l");
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_stands_still_stops_only_the_pictures() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        let frames = Frames::start(move |_| {
+            let _ = wait.recv();
+            Ok(())
+        });
+        picture(&frames, "x");
+        assert!(!frames.is_written());
+        assert!(tokio::time::timeout(Duration::from_millis(20), frames.written()).await.is_err());
+        go_on.send(()).unwrap();
+        frames.written().await;
+        assert!(frames.failure().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_has_gone_away_is_noticed() {
+        let frames = Frames::start(|_| Err(io::ErrorKind::NotConnected.into()));
+        picture(&frames, "x");
+        frames.written().await;
+        assert_eq!(frames.failure().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -41,13 +41,54 @@ fn a_lost_connection_is_restored_with_encryption_login_and_room() {
         "{lost:?}"
     );
     assert!(world.app.wants_line());
-    assert_eq!(world.line("hello?"), ["! not sent: the connection is being restored"]);
+    assert_eq!(world.line("/date"), ["! not sent: the connection is being restored"]);
+    assert_eq!(world.line("hello?"), ["* kept until the connection is back"]);
     assert_eq!(world.later(1), ["open home:1 Noise"]);
+    assert_eq!(world.line("anybody?"), ["* kept until the connection is back"]);
     let failed = world.event(Event::OpenFailed(reset()));
     assert!(failed[0].contains("; reconnecting in"), "{failed:?}");
     world.later(2);
     let opened = world.opened(ours(), noise());
-    assert_eq!(opened[2..], ["send LOGIN alice:secret", "send JOIN"]);
+    assert_eq!(opened[2], "* back after 3 s; what others said meanwhile has not come here");
+    let sent = ["send LOGIN alice:secret", "send JOIN", "send MESSAGE hello?", "send MESSAGE anybody?"];
+    assert_eq!(opened[3..], sent);
+}
+
+#[test]
+fn only_so_many_messages_are_kept_without_a_connection() {
+    let mut world = World::person().connected();
+    world.event(Event::Lost(reset()));
+    for _ in 0..100 {
+        assert_eq!(world.line("x"), ["* kept until the connection is back"]);
+    }
+    assert_eq!(world.line("x"), ["! not sent: 100 messages wait for the connection already"]);
+    world.later(1);
+    world.event(Event::OpenFailed(reset()));
+    world.later(5);
+    assert_eq!(world.opened(ours(), noise()).len(), 3 + 100);
+}
+
+#[test]
+fn a_server_that_announces_its_restart_is_reconnected_to_at_once() {
+    let mut world = World::person().connected();
+    world.line("/join");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    assert_eq!(world.notice(NoticeCode::Restart, "back soon"), ["* the server says: back soon"]);
+    let lost = world.event(Event::Lost(LinkError::Closed));
+    assert_eq!(lost, ["* the server is restarting; reconnecting", "open home:1 Noise"]);
+    let failed = world.event(Event::OpenFailed(reset()));
+    assert!(failed[0].contains("; reconnecting in"), "{failed:?}");
+}
+
+#[test]
+fn after_sleep_the_server_is_asked_and_a_wait_is_over() {
+    let mut world = World::person();
+    assert!(world.event(Event::Woke).is_empty());
+    world = world.connected();
+    assert_eq!(world.event(Event::Woke), ["probe"]);
+    world.event(Event::Lost(reset()));
+    assert_eq!(world.event(Event::Woke), ["open home:1 Noise"]);
+    assert!(world.event(Event::Woke).is_empty());
 }
 
 #[test]
@@ -58,7 +99,7 @@ fn connecting_by_hand_while_waiting_restores_as_much() {
     world.event(Event::Lost(reset()));
     assert_eq!(world.line("/connect"), ["open home:1 Noise"]);
     let opened = world.opened(ours(), noise());
-    assert_eq!(opened[2..], ["send JOIN"]);
+    assert_eq!(opened[3..], ["send JOIN"]);
 }
 
 #[test]
@@ -71,7 +112,7 @@ fn a_connection_lost_again_before_all_is_restored_forgets_nothing() {
         assert!(lost.len() == 1 && lost[0].contains("reconnecting in"), "{lost:?}");
         world.later(5);
         let opened = world.opened(ours(), noise());
-        assert_eq!(opened[2..], ["send LOGIN alice:secret", "send JOIN"]);
+        assert_eq!(opened[3..], ["send LOGIN alice:secret", "send JOIN"]);
     }
 }
 
@@ -85,7 +126,7 @@ fn what_was_left_is_not_restored() {
     world.packet(PacketType::LEAVE, "Server: alice left the chat room\n");
     world.event(Event::Lost(reset()));
     world.later(1);
-    assert_eq!(world.opened(ours(), noise()).len(), 2);
+    assert_eq!(world.opened(ours(), noise()).len(), 3);
 }
 
 #[test]
@@ -151,7 +192,7 @@ fn what_a_pipe_had_read_when_the_connection_was_lost_is_sent_on_the_next_one() {
     world.event(Event::Lost(reset()));
     assert!(world.line("hello").is_empty());
     assert_eq!(world.later(1), ["open home:1 Noise"]);
-    assert_eq!(world.opened(ours(), noise())[2..], ["send MESSAGE hello"]);
+    assert_eq!(world.opened(ours(), noise())[3..], ["send MESSAGE hello"]);
     world.packet(PacketType::MESSAGE, "Client-1: hello\n");
 
     world.event(Event::Lost(reset()));
@@ -184,7 +225,7 @@ fn a_pipe_that_ends_while_a_login_is_unanswered_tells_what_became_of_it() {
         world
     };
     let mut world = lost();
-    assert_eq!(world.opened(ours(), noise())[2..], ["send LOGIN alice:x", "send DISCONNECT"]);
+    assert_eq!(world.opened(ours(), noise())[3..], ["send LOGIN alice:x", "send DISCONNECT"]);
     world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
     assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Failed"]);
 

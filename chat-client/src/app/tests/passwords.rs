@@ -65,7 +65,7 @@ fn a_login_is_not_restored_over_a_weaker_connection() {
     world.event(Event::Lost(reset()));
     world.later(1);
     let opened = world.opened(ours(), Protection::Plain);
-    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
+    assert_eq!(opened[3..], ["! not sent: a password over a connection without encryption"]);
 
     // Encryption turned off after the login is no permission to send the password without.
     let mut world = World::person().connected();
