@@ -14,9 +14,11 @@ mod session;
 mod status;
 mod words;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use chat_core::known_servers::ServerAddress;
+use chat_core::noise::Fingerprint;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
@@ -51,12 +53,27 @@ pub struct Config {
     pub reconnect: bool,
     /// Send passwords over connections without encryption, without asking.
     pub allow_plain_passwords: bool,
-    /// How to encrypt.
+    /// How to encrypt with servers that have no name.
     pub encryption: Encryption,
+    /// Who they must prove to be.
+    pub identity: Option<Fingerprint>,
     /// The time zone of `/date` and `/time`.
     pub zone: String,
-    /// Where `/connect` without an argument leads at first.
+    /// Where the client connects to at the start, and `/connect` without an argument leads at first.
+    pub destination: Destination,
+    /// Servers by name, in lower case.
+    pub servers: BTreeMap<String, Destination>,
+}
+
+/// A server, and how to connect to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Where it is.
     pub address: ServerAddress,
+    /// How to encrypt.
+    pub encryption: Encryption,
+    /// Who it must prove to be, whatever the pins say.
+    pub identity: Option<Fingerprint>,
 }
 
 /// What happened.
@@ -110,12 +127,7 @@ pub enum Effect {
     /// Show something.
     Show(Show),
     /// Open a connection; answered by [`Event::Opened`] or [`Event::OpenFailed`].
-    Open {
-        /// Where.
-        address: ServerAddress,
-        /// How.
-        encryption: Encryption,
-    },
+    Open(Destination),
     /// Send a packet.
     Send {
         /// Its type.
@@ -232,7 +244,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct App {
     config: Config,
-    address: ServerAddress,
+    destination: Destination,
     phase: Phase,
     asked: Option<Asked>,
     backoff: Backoff,
@@ -250,7 +262,7 @@ impl App {
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
         Self {
-            address: config.address.clone(),
+            destination: config.destination.clone(),
             config,
             phase: Phase::Idle,
             asked: None,
@@ -286,7 +298,7 @@ impl App {
 
     fn react(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Start { connect: true } => self.open(self.config.encryption, None),
+            Event::Start { connect: true } => self.open(self.destination.encryption, None),
             Event::Start { connect: false } => self.welcome(),
             Event::Line(line) => self.obey(now, &line),
             Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
@@ -353,8 +365,16 @@ impl App {
     }
 
     fn welcome(&mut self) {
-        self.note("welcome to the chat: no server yet");
-        self.note("/connect host port connects, /help explains the rest, /exit leaves");
+        self.note("welcome to the chat");
+        self.note("/connect chat.example connects to a server; one with another port than 12345: /connect chat.example 4000");
+        if !self.config.servers.is_empty() {
+            let names: Vec<&str> = self.config.servers.keys().map(String::as_str).collect();
+            self.note(format!("your settings name servers, which /connect knows: {}", names.join(", ")));
+        }
+        self.note(
+            "then type: a line is a message, /join puts you on the user list, /help explains the commands",
+        );
+        self.note("/exit leaves");
     }
 
     fn emit(&mut self, effect: Effect) {
@@ -392,9 +412,8 @@ impl App {
     }
 
     fn open(&mut self, encryption: Encryption, resume: Option<Resume>) {
-        let address = self.address.clone();
         self.phase = Phase::Opening(resume);
-        self.emit(Effect::Open { address, encryption });
+        self.emit(Effect::Open(Destination { encryption, ..self.destination.clone() }));
     }
 }
 

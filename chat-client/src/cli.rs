@@ -1,15 +1,16 @@
 //! The command line: what can be asked for, and how it becomes settings of the parts. Nothing is done here.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::app::Config;
-use crate::link::{Encryption, KeySource, Target, Timeouts, Trust};
+use crate::app::{Config, Destination};
+use crate::link::{KeySource, Target, Timeouts, Trust};
 use crate::pins::{Pins, PinsError};
+use crate::settings::Settings;
 use crate::{AGENT, DEFAULT_PORT};
 
 const AFTER_HELP: &str = "\
@@ -53,31 +54,30 @@ pub enum Action {
     Pins,
     /// Forget the identity of a server, after it was set up anew
     Forget(Address),
+    /// Show every setting with its value and where that comes from
+    Config {
+        /// Show a settings file with every setting explained instead
+        #[arg(long)]
+        example: bool,
+    },
 }
 
 /// Which server.
 #[derive(Debug, Args)]
 pub struct Address {
-    /// Name or IP address of the server
+    /// Name or IP address of the server, or its name in the settings
     host: String,
     /// Port of the server [default: 12345]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 }
 
-/// How to connect.
+/// How to connect, and how the client is to be.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How to encrypt
-    #[arg(
-        long,
-        value_enum,
-        default_value = "auto",
-        global = true,
-        env = "CHAT_CLIENT_ENCRYPTION",
-        hide_env_values = true
-    )]
-    encryption: Wanted,
+    /// How to encrypt [default: auto]
+    #[arg(long, value_enum, global = true)]
+    encryption: Option<Wanted>,
     /// Accept only a server with this identity
     #[arg(long, value_name = "SHA256:...", global = true)]
     identity: Option<Fingerprint>,
@@ -90,6 +90,18 @@ pub struct Options {
     /// In a pipe, too, reconnect when the connection is lost
     #[arg(long, global = true)]
     reconnect: bool,
+    /// Lines instead of a full screen, also on a terminal: for screen readers
+    #[arg(long, global = true)]
+    lines: bool,
+    /// Add everything that is shown to this file
+    #[arg(long, value_name = "FILE", global = true)]
+    log: Option<String>,
+    /// Set anything that the settings file can, such as theme=light
+    #[arg(long = "set", value_name = "NAME=VALUE", global = true, value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// Settings file [default: chat-client/config.toml in the user's configuration directory]
+    #[arg(long, value_name = "FILE", global = true, env = "CHAT_CLIENT_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
 }
 
 /// The values of `--encryption`.
@@ -105,17 +117,6 @@ enum Wanted {
     Off,
 }
 
-impl From<Wanted> for Encryption {
-    fn from(wanted: Wanted) -> Self {
-        match wanted {
-            Wanted::Auto => Self::Auto,
-            Wanted::Noise => Self::Noise,
-            Wanted::Classic => Self::Classic,
-            Wanted::Off => Self::Off,
-        }
-    }
-}
-
 impl From<&Address> for ServerAddress {
     fn from(address: &Address) -> Self {
         Self::typed(&address.host, address.port, DEFAULT_PORT)
@@ -123,29 +124,75 @@ impl From<&Address> for ServerAddress {
 }
 
 impl Cli {
-    /// Returns the server to connect to at once, if one is named.
+    /// Returns the server to connect to at once: the one that is named here, or else in the settings.
     #[must_use]
-    pub fn server(&self) -> Option<ServerAddress> {
-        match &self.action {
-            Some(Action::Connect(address)) => Some(address.into()),
-            _ => None,
+    pub fn destination(&self, settings: &Settings) -> Option<Destination> {
+        let address = match &self.action {
+            Some(Action::Connect(address)) => address.into(),
+            None => ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT),
+            Some(Action::Pins | Action::Forget(_) | Action::Config { .. }) => return None,
+        };
+        let named = settings.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT).cloned();
+        let typed = Destination { address, encryption: settings.encryption, identity: None };
+        let mut destination = named.unwrap_or(typed);
+        if self.options.encryption.is_some() {
+            destination.encryption = settings.encryption;
         }
+        destination.identity = self.options.identity.or(destination.identity);
+        Some(destination)
     }
 }
 
 impl Options {
+    /// Returns the settings file, if one is named here.
+    #[must_use]
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// Tells whether lines are wanted also where there could be a screen.
+    #[must_use]
+    pub fn wants_lines(&self) -> bool {
+        self.lines
+    }
+
+    /// Returns the settings that are named here.
+    #[must_use]
+    pub fn flags(&self) -> Vec<(String, String)> {
+        let mut flags = self.set.clone();
+        let mut add =
+            |name: &str, value: Option<String>| flags.extend(value.map(|value| (name.to_owned(), value)));
+        let encryption = self.encryption.and_then(|wanted| wanted.to_possible_value());
+        add("encryption", encryption.map(|value| value.get_name().to_owned()));
+        add("allow_plain_passwords", self.allow_plain_passwords.then(|| "true".to_owned()));
+        add("log", self.log.clone());
+        flags
+    }
+
     /// Says how the client is used; `zone` is the local time zone.
     #[must_use]
-    pub fn config(&self, server: Option<ServerAddress>, screen: bool, zone: String) -> Config {
-        let interactive = screen;
+    pub fn config(
+        &self,
+        settings: &Settings,
+        destination: Option<Destination>,
+        user: User,
+        zone: String,
+    ) -> Config {
+        let usual = Destination {
+            address: ServerAddress::new("127.0.0.1", settings.port),
+            encryption: settings.encryption,
+            identity: self.identity,
+        };
         Config {
-            interactive,
-            screen,
-            reconnect: interactive || self.reconnect,
-            allow_plain_passwords: self.allow_plain_passwords,
-            encryption: self.encryption.into(),
+            interactive: user != User::Program,
+            screen: user == User::AtScreen,
+            reconnect: user != User::Program || self.reconnect,
+            allow_plain_passwords: settings.allow_plain_passwords,
+            encryption: settings.encryption,
+            identity: self.identity,
             zone,
-            address: server.unwrap_or_else(|| ServerAddress::new("127.0.0.1", DEFAULT_PORT)),
+            destination: destination.unwrap_or(usual),
+            servers: settings.servers.clone(),
         }
     }
 
@@ -154,16 +201,33 @@ impl Options {
     /// # Errors
     ///
     /// [`PinsError::NoHome`] if there is no place for the pins.
-    pub fn target(&self, address: ServerAddress) -> Result<Target, PinsError> {
+    pub fn target(&self, destination: &Destination) -> Result<Target, PinsError> {
         Ok(Target {
-            address,
+            address: destination.address.clone(),
             agent: AGENT.to_owned(),
-            encryption: self.encryption.into(),
-            trust: Trust { pins: Some(Pins::of_user()?), demanded: self.identity },
+            encryption: destination.encryption,
+            trust: Trust { pins: Some(Pins::of_user()?), demanded: destination.identity },
             classic_keys: self.key_dir.clone().map_or(KeySource::Fresh, KeySource::Directory),
             timeouts: Timeouts::default(),
         })
     }
+}
+
+/// Who uses the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// A person at a full screen.
+    AtScreen,
+    /// A person with lines.
+    WithLines,
+    /// A program.
+    Program,
+}
+
+/// Reads `NAME=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Tells whether a person can type and read: a screen needs both ends of the terminal.
@@ -177,6 +241,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::link::Encryption;
 
     #[test]
     fn the_command_line_is_consistent_and_documented() {
@@ -184,15 +249,42 @@ mod tests {
         insta::assert_snapshot!(Cli::command().term_width(100).render_long_help().to_string());
     }
 
+    fn destination(line: &str, settings: &Settings) -> Option<String> {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let destination = cli.destination(settings)?;
+        let identity = if destination.identity.is_some() { " known" } else { "" };
+        Some(format!("{} {:?}{identity}", destination.address, destination.encryption))
+    }
+
     #[test]
     fn a_server_has_the_usual_port_unless_another_is_named() {
-        let server =
-            |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().server().map(|s| s.to_string());
+        let server = |line: &str| destination(line, &Settings::default());
         assert_eq!(server("chat-client"), None);
-        assert_eq!(server("chat-client connect Host"), Some("host:12345".to_owned()));
-        assert_eq!(server("chat-client connect ::1 4000 --encryption off"), Some("[::1]:4000".to_owned()));
-        assert_eq!(server("chat-client connect host:4000"), Some("host:4000".to_owned()));
-        assert!(Cli::try_parse_from(["chat-client", "connect", "host", "0"]).is_err());
-        assert!(Cli::try_parse_from(["chat-client", "connect", "host", "--identity", "SHA256:x"]).is_err());
+        assert_eq!(server("chat-client connect Host"), Some("host:12345 Auto".to_owned()));
+        assert_eq!(server("chat-client connect ::1 4000"), Some("[::1]:4000 Auto".to_owned()));
+        assert_eq!(server("chat-client connect host:4000"), Some("host:4000 Auto".to_owned()));
+        for wrong in ["connect host 0", "connect host --identity SHA256:x", "connect host --set theme"] {
+            assert!(Cli::try_parse_from(format!("chat-client {wrong}").split(' ')).is_err());
+        }
+    }
+
+    #[test]
+    fn a_server_may_have_a_name_in_the_settings() {
+        let mut settings = Settings::default();
+        let (address, identity) = (ServerAddress::new("chat.example", 4000), Some(Fingerprint::of(&[1; 32])));
+        settings
+            .servers
+            .insert("home".to_owned(), Destination { address, encryption: Encryption::Noise, identity });
+        let home = Some("chat.example:4000 Noise known".to_owned());
+        assert_eq!(destination("chat-client connect Home", &settings), home);
+        assert_eq!(destination("chat-client connect home 7", &settings), Some("home:7 Auto".to_owned()));
+        assert_eq!(destination("chat-client", &settings), None);
+        settings.host = Some("home".to_owned());
+        assert_eq!(destination("chat-client", &settings), home);
+        (settings.host, settings.port) = (Some("elsewhere".to_owned()), 5);
+        assert_eq!(destination("chat-client", &settings), Some("elsewhere:5 Auto".to_owned()));
+        settings.encryption = Encryption::Off;
+        let flagged = destination("chat-client connect home --encryption off", &settings);
+        assert_eq!(flagged, Some("chat.example:4000 Off known".to_owned()));
     }
 }

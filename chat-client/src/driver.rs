@@ -13,7 +13,7 @@ use chat_core::secret::Secret;
 use tokio::time::sleep_until;
 
 use crate::app::command::ScreenCommand;
-use crate::app::{App, Effect, Event, Exit, Question, Show, Status};
+use crate::app::{App, Destination, Effect, Event, Exit, Question, Show, Status};
 use crate::link::{self, Incoming, Link, LinkError, Opened, Target};
 
 /// How often to look whether the computer slept.
@@ -145,9 +145,10 @@ fn perform(
             front.ask(question);
             Ok(())
         }
-        Effect::Open { address, encryption } => {
+        Effect::Open(Destination { address, encryption, identity }) => {
             connection.target.address = address;
             connection.target.encryption = encryption;
+            connection.target.trust.demanded = identity;
             connection.open();
             Ok(())
         }

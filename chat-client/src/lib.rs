@@ -4,9 +4,9 @@
 //! - [`pins`]: the identities this user expects at which address;
 //! - [`probe()`]: whether a healthy server of ours answers at an address;
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
-//! - `cli`: the command line;
+//! - `cli`, `settings`: the command line, and what it means together with environment and file;
 //! - `driver`: what runs it; `lines` and `terminal`: who uses it; `screen`: what is on the terminal; `display`: what they
-//!   may see.
+//!   may see; `transcript`: the log of it.
 //!
 //! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
@@ -27,7 +27,11 @@ mod replies;
 #[cfg(feature = "terminal")]
 pub mod screen;
 #[cfg(feature = "terminal")]
+pub mod settings;
+#[cfg(feature = "terminal")]
 pub mod terminal;
+#[cfg(feature = "terminal")]
+pub mod transcript;
 
 pub use probe::{Probe, ProbeError, probe};
 

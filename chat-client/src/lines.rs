@@ -1,4 +1,4 @@
-//! Use in a pipe: lines in, lines out.
+//! Use in a pipe, and by people who prefer lines to a screen: lines in, lines out.
 //!
 //! Standard input is read by a thread of its own, one line whenever one is wanted: what is not wanted yet stays in the
 //! pipe. Data goes to standard output, all remarks to standard error; `output` writes them.
@@ -10,12 +10,14 @@ use std::sync::mpsc as blocking;
 use std::time::Duration;
 
 use chat_core::frame::MAX_PACKET_LEN;
+use chat_core::secret::Secret;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::output::Output;
 use crate::app::{Event, Exit, Question, Show};
-use crate::display::{self, Medium};
+use crate::display::{self, Medium, Stream};
 use crate::driver::Front;
 
 /// Longer lines fit no packet.
@@ -32,17 +34,23 @@ pub struct Lines {
     /// Whether the output has failed and the app knows.
     cut: bool,
     output: Output,
+    /// A person types the lines.
+    person: bool,
+    /// The next line is the answer to a question.
+    asking: bool,
+    hidden: Option<Hidden>,
     interrupts: Signal,
     terminations: Signal,
 }
 
 impl Lines {
-    /// Takes over standard input. Must be called inside a tokio runtime.
+    /// Takes over standard input; `person` says that somebody sits there who can be asked. Must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
     /// What the system said when signals cannot be received.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(person: bool) -> io::Result<Self> {
         let (wanted, wishes) = blocking::channel();
         // Holds one event at most: the reader waits for a wish before each.
         let (sender, events) = mpsc::unbounded_channel();
@@ -67,7 +75,9 @@ impl Lines {
         let interrupts = signal(SignalKind::interrupt())?;
         let terminations = signal(SignalKind::terminate())?;
         let output = Output::start(output::write_standard);
-        Ok(Self { wanted, events, waiting: false, cut: false, output, interrupts, terminations })
+        let (asking, hidden) = (false, None);
+        let (waiting, cut) = (false, false);
+        Ok(Self { wanted, events, waiting, cut, output, person, asking, hidden, interrupts, terminations })
     }
 
     /// Waits until everything is written, and returns how the program ends: as it was going to, or stopped by a signal
@@ -88,7 +98,8 @@ impl Lines {
 
 impl Front for Lines {
     fn show(&mut self, show: &Show) -> io::Result<()> {
-        let (stream, text) = display::render(show, Medium::Pipe);
+        let medium = if self.person { Medium::Terminal } else { Medium::Pipe };
+        let (stream, text) = display::render(show, medium);
         self.output.write(stream, text)
     }
 
@@ -99,8 +110,14 @@ impl Front for Lines {
         }
     }
 
-    fn ask(&mut self, _question: Question) {
-        // Nobody is there to answer; the app asks only people.
+    fn ask(&mut self, question: Question) {
+        // Only people are asked; who cannot be told the question will not answer it.
+        let _ = self.output.write(Stream::Remark, display::sanitise(&question.prompt, Medium::Terminal));
+        self.asking = true;
+        self.hidden = question.hidden.then(Hidden::begin).flatten();
+        if !self.waiting {
+            self.waiting = self.wanted.send(()).is_ok();
+        }
     }
 
     fn room(&self) -> impl Future<Output = ()> + 'static {
@@ -117,11 +134,53 @@ impl Front for Lines {
             }
             Some(event) = async { room.await; self.events.recv().await } => {
                 self.waiting = false;
-                event
+                self.answer_or(event)
             }
-            _ = self.interrupts.recv() => Event::Interrupt,
+            _ = self.interrupts.recv() => {
+                (self.asking, self.hidden) = (false, None);
+                Event::Interrupt
+            }
             _ = self.terminations.recv() => Event::Terminate,
         }
+    }
+}
+
+impl Lines {
+    /// Makes an answer of a line, if a question was asked.
+    fn answer_or(&mut self, event: Event) -> Event {
+        if !std::mem::take(&mut self.asking) {
+            return event;
+        }
+        if self.hidden.take().is_some() {
+            // The line end was not shown either.
+            let _ = self.output.write(Stream::Remark, "\n".to_owned());
+        }
+        match event {
+            Event::Line(line) => Event::Answer(Some(Secret::new(line))),
+            _ => Event::Answer(None),
+        }
+    }
+}
+
+/// Keeps what is typed from being shown, until dropped.
+#[derive(Debug)]
+struct Hidden(Termios);
+
+impl Hidden {
+    /// `None` if this is no terminal.
+    fn begin() -> Option<Self> {
+        let before = tcgetattr(io::stdin()).ok()?;
+        let mut hiding = before.clone();
+        hiding.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &hiding).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // Nothing can be done about a terminal that has gone away.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 

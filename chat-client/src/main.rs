@@ -3,18 +3,22 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chat_client::app::{App, Event, Exit};
-use chat_client::cli::{self, Action, Cli};
+use chat_client::cli::{self, Action, Cli, User};
 use chat_client::driver;
 use chat_client::lines::Lines;
 use chat_client::pins::{Pins, PinsError};
-use chat_client::screen::{Look, Theme};
+use chat_client::screen::{Look, Scrollback, Theme};
+use chat_client::settings::{self, Origin, Settings, Sources};
 use chat_client::terminal::{Terminal, Wishes};
+use chat_client::transcript::Transcript;
 use chat_core::known_servers::ServerAddress;
 use clap::Parser as _;
+use etcetera::BaseStrategy as _;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -35,45 +39,114 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.action {
         Some(Action::Pins) => list_pins(),
         Some(Action::Forget(address)) => forget(&address.into()),
-        Some(Action::Connect(_)) | None => chat(cli),
+        Some(Action::Config { example: true }) => {
+            write!(io::stdout(), "{}", settings::example())?;
+            Ok(Exit::Done)
+        }
+        Some(Action::Config { example: false }) => {
+            let (_, origins) = load_settings(cli)?;
+            show_settings(&origins)
+        }
+        Some(Action::Connect(_)) | None => chat(cli, &load_settings(cli)?.0),
     }
 }
 
-fn chat(cli: &Cli) -> anyhow::Result<Exit> {
+fn chat(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start")?;
-    let status = runtime.block_on(async {
-        // Without a name for the zone the server can only be asked for universal time.
-        let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "Etc/UTC".to_owned());
-        let terminal = if cli::is_interactive() { Terminal::start(wishes(&zone)).ok() } else { None };
-        start_log(terminal.is_some());
-        let server = cli.server();
-        let first = Event::Start { connect: server.is_some() };
-        let config = cli.options.config(server, terminal.is_some(), zone);
-        let target = cli.options.target(config.address.clone())?;
-        let app = App::new(config, seed());
-        let ended = match terminal {
-            Some(mut terminal) => driver::run(app, target, &mut terminal, first).await,
-            None => {
-                let mut lines = Lines::start().context("cannot receive signals")?;
-                match driver::run(app, target, &mut lines, first).await {
-                    Ok(exit) => lines.finish(exit).await,
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        ended.context("cannot write to standard output")
-    });
+    let status = runtime.block_on(converse(cli, settings));
     // A name look-up that hangs must not keep the program from ending.
     runtime.shutdown_background();
     status
 }
 
+async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
+    // Without a name for the zone the server can only be asked for universal time.
+    let zone = settings.zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
+    let zone = zone.unwrap_or_else(|| "Etc/UTC".to_owned());
+    let is_person = cli::is_interactive();
+    let wants_screen = is_person && !cli.options.wants_lines();
+    let terminal = if wants_screen { Terminal::start(wishes(settings, &zone)).ok() } else { None };
+    start_log(terminal.is_some());
+    let user = match (&terminal, is_person) {
+        (Some(_), _) => User::AtScreen,
+        (None, true) => User::WithLines,
+        (None, false) => User::Program,
+    };
+    let destination = cli.destination(settings);
+    let first = Event::Start { connect: destination.is_some() };
+    let config = cli.options.config(settings, destination, user, zone.clone());
+    let target = cli.options.target(&config.destination)?;
+    let app = App::new(config, seed());
+    let home = etcetera::home_dir().ok();
+    let (log, home) = (settings.log.as_deref(), home.as_deref());
+    let ended = match terminal {
+        Some(terminal) => {
+            let mut front = Transcript::start(terminal, log, home, &zone)?;
+            driver::run(app, target, &mut front, first).await
+        }
+        None => {
+            let lines = Lines::start(user == User::WithLines).context("cannot receive signals")?;
+            let mut front = Transcript::start(lines, log, home, &zone)?;
+            match driver::run(app, target, &mut front, first).await {
+                Ok(exit) => front.into_front().finish(exit).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    ended.context("cannot write to standard output")
+}
+
+/// Reads the settings from everywhere they may be. The usual file need not exist; one that is named must.
+fn load_settings(cli: &Cli) -> anyhow::Result<(Settings, Vec<Origin>)> {
+    let named = cli.options.config_file().map(Path::to_owned);
+    let usual =
+        || Some(etcetera::choose_base_strategy().ok()?.config_dir().join("chat-client").join("config.toml"));
+    let is_named = named.is_some();
+    let file = match named.or_else(usual) {
+        Some(path) => match std::fs::read_to_string(&path) {
+            Ok(text) => Some((path, text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named => None,
+            Err(error) => {
+                return Err(error).context(Usage(format!("cannot read the settings in {}", path.display())));
+            }
+        },
+        None => None,
+    };
+    let sources = Sources { flags: cli.options.flags(), file };
+    settings::resolve(sources, |name| std::env::var(name).ok())
+        .map_err(|error| Usage(error.to_string()).into())
+}
+
+/// Something is wrong with how the program was called or set up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn show_settings(origins: &[Origin]) -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    for Origin { name, value, source } in origins {
+        let line = format!("{name} = {value}");
+        writeln!(out, "{line:<40} # {source}")?;
+    }
+    Ok(Exit::Done)
+}
+
 /// Says how the screen is to be.
-fn wishes(zone: &str) -> Wishes {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let theme = if is_set("NO_COLOR") { Theme::Plain } else { Theme::Dark };
-    Wishes { look: Look { theme, ..Look::default() }, zone: zone.to_owned(), mouse: true, bell: true }
+fn wishes(settings: &Settings, zone: &str) -> Wishes {
+    let Settings { timestamps, users, fold, colours, .. } = *settings;
+    let scrollback = Scrollback { entries: settings.scrollback, ..Look::default().scrollback };
+    let theme = settings.theme.unwrap_or_else(|| {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Theme::detect(variable("NO_COLOR").is_some(), variable("COLORFGBG").as_deref())
+    });
+    Wishes {
+        look: Look { theme, colours, timestamps, users, fold, title: settings.title.clone(), scrollback },
+        zone: zone.to_owned(),
+        mouse: settings.mouse,
+        bell: settings.bell,
+        notify: settings.notify,
+    }
 }
 
 /// Logs to standard error what the environment asks for; on a terminal, where it would tear the screen, nothing else.

@@ -33,13 +33,15 @@ use crate::display::{self, Medium};
 
 pub use self::history::HISTORY_LINES;
 pub use self::log::Scrollback;
-pub use self::theme::Theme;
+pub use self::theme::{Colours, Theme};
 
 /// How the screen is to look.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// Its colours.
     pub theme: Theme,
+    /// Colours in place of those.
+    pub colours: Colours,
     /// Show when things were said, if there is room for it.
     pub timestamps: bool,
     /// Show who is in the room at the right, if there is room for it.
@@ -56,6 +58,7 @@ impl Default for Look {
     fn default() -> Self {
         Self {
             theme: Theme::default(),
+            colours: Colours::default(),
             timestamps: true,
             users: true,
             fold: true,

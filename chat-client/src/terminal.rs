@@ -37,6 +37,8 @@ use crate::screen::{Act, Look, Screen};
 const FRAME: Duration = Duration::from_micros(16_667);
 /// What is typed while the client is busy waits up to this number of keys.
 const KEYS_AHEAD: usize = 1024;
+/// What the desktop is told. Nothing of what was said: it may be read by others there.
+const NAMED: &str = "chat: somebody named you";
 /// How long a shell may take to stop the program; where there is no shell, nothing does.
 const SUSPEND_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -56,6 +58,8 @@ pub struct Wishes {
     pub mouse: bool,
     /// Ring the bell when somebody names this client's user.
     pub bell: bool,
+    /// Let the desktop tell of it.
+    pub notify: bool,
 }
 
 /// The front for people.
@@ -69,6 +73,7 @@ pub struct Terminal {
     told: VecDeque<Event>,
     zone: TimeZone,
     bell: bool,
+    notify: bool,
     title: String,
     /// The picture is not what it should be.
     stale: bool,
@@ -103,6 +108,7 @@ impl Terminal {
             told: VecDeque::new(),
             zone: TimeZone::get(&wishes.zone).unwrap_or(TimeZone::UTC),
             bell: wishes.bell,
+            notify: wishes.notify,
             title: String::new(),
             stale: true,
             next_frame: Instant::now(),
@@ -206,8 +212,13 @@ impl Front for Terminal {
     fn show(&mut self, show: &Show) -> io::Result<()> {
         self.frames.failure()?;
         let now = Timestamp::now().to_zoned(self.zone.clone()).datetime();
-        if self.screen.show(now, show) && self.bell {
-            self.frames.ring();
+        if self.screen.show(now, show) {
+            if self.bell {
+                self.frames.ring();
+            }
+            if self.notify {
+                self.frames.notify(NAMED);
+            }
         }
         self.stale = true;
         Ok(())

@@ -11,8 +11,10 @@ use super::command::{self, Account, Command, EncryptionChoice, Line};
 use super::requests::Request;
 use super::session::{Login, Session};
 use super::{
-    AccountRequest, App, Asked, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE, Phase, Show, words,
+    AccountRequest, App, Asked, Destination, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE, Phase, Show,
+    words,
 };
+use crate::DEFAULT_PORT;
 use crate::link::{Encryption, Peer, Protection, Switch};
 
 /// The longest message, in bytes; a server may allow less.
@@ -120,16 +122,25 @@ impl App {
         }
         match self.phase {
             Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None) => {
-                self.fail(format!("already connected to {}", self.address));
+                self.fail(format!("already connected to {}", self.destination.address));
                 self.hint("/disconnect first");
                 return;
             }
             Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.emit(Effect::Close),
             Phase::Idle => {}
         }
-        self.address = address.unwrap_or_else(|| self.address.clone());
+        if let Some(address) = address {
+            self.destination = self.destination(address);
+        }
         self.backoff.reset();
-        self.open(self.config.encryption, None);
+        self.open(self.destination.encryption, None);
+    }
+
+    /// Finds what the settings say of a server; a name in them is the name of a host to everybody else.
+    fn destination(&self, address: ServerAddress) -> Destination {
+        let named = self.config.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT);
+        let (encryption, identity) = (self.config.encryption, self.config.identity);
+        named.cloned().unwrap_or(Destination { address, encryption, identity })
     }
 
     fn disconnect(&mut self, now: Instant) {

@@ -19,7 +19,7 @@ impl App {
     pub(super) fn opened(&mut self, now: Instant, session: Session, greeting: String) {
         self.note(format!(
             "connected to {}, {}; {}",
-            self.address,
+            self.destination.address,
             words::describe_peer(&session.peer),
             words::describe(&session.protection)
         ));
@@ -54,7 +54,7 @@ impl App {
             Phase::Opening(None)
                 if matches!(error, LinkError::Original(_))
                     && self.config.interactive
-                    && self.config.encryption == Encryption::Auto =>
+                    && self.destination.encryption == Encryption::Auto =>
             {
                 self.note(error_chain(error));
                 self.note(

@@ -63,7 +63,7 @@ impl App {
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => None,
         };
         Status {
-            address: self.address.clone(),
+            address: self.destination.address.clone(),
             stage,
             me: session.and_then(|session| session.me.name()).map(str::to_owned),
             joined: session.is_some_and(|session| session.joined),

@@ -29,7 +29,9 @@ impl World {
             allow_plain_passwords: false,
             encryption: Encryption::Auto,
             zone: "Europe/Paris".to_owned(),
-            address: ServerAddress::new("home", 1),
+            identity: None,
+            destination: home(),
+            servers: BTreeMap::new(),
         };
         change(&mut config);
         Self { app: App::new(config, 1), now: Instant::now() }
@@ -102,7 +104,7 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Show(Show::Note(text)) => format!("* {text}"),
         Effect::Show(Show::Error(text)) => format!("! {text}"),
         Effect::Show(Show::Hint(_)) => return None,
-        Effect::Open { address, encryption } => format!("open {address} {encryption:?}"),
+        Effect::Open(Destination { address, encryption, .. }) => format!("open {address} {encryption:?}"),
         Effect::Send { kind, text } => format!("send {} {text}", kind.name()).trim_end().to_owned(),
         Effect::SendCredentials { kind, user, password } => {
             format!("send {} {user}:{}", kind.name(), password.expose())
@@ -116,6 +118,11 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Screen(command) => format!("screen {command:?}"),
         Effect::Quit(exit) => format!("quit {exit:?}"),
     })
+}
+
+fn home() -> Destination {
+    let address = ServerAddress::new("home", 1);
+    Destination { address, encryption: Encryption::Auto, identity: None }
 }
 
 fn ours() -> Peer {
@@ -312,7 +319,7 @@ fn asked_twice_to_stop_it_stops_at_once() {
 #[test]
 fn a_person_without_a_server_is_told_what_to_type() {
     let mut world = World::person();
-    assert_eq!(world.event(Event::Start { connect: false }).len(), 2);
+    assert_eq!(world.event(Event::Start { connect: false }).len(), 4);
     assert_eq!(world.line("/help"), ["help"]);
     assert_eq!(world.line("/help jion"), ["! there is no command jion"]);
     assert!(world.line("").is_empty());

@@ -16,6 +16,43 @@ pub enum Theme {
     Plain,
 }
 
+/// Colours in place of the theme's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Colours {
+    /// What people say and type.
+    pub text: Option<Color>,
+    /// What is behind it all.
+    pub background: Option<Color>,
+    /// What the server says.
+    pub server: Option<Color>,
+    /// What the program itself says.
+    pub notes: Option<Color>,
+    /// What went wrong.
+    pub errors: Option<Color>,
+    /// Who comes and goes.
+    pub presence: Option<Color>,
+}
+
+impl Colours {
+    /// Returns what everything looks like that nothing else is said of.
+    pub(super) fn ground(self) -> Style {
+        let style = self.text.map_or(Style::new(), |colour| Style::new().fg(colour));
+        self.background.map_or(style, |colour| style.bg(colour))
+    }
+
+    /// Returns what a kind of entry looks like, as far as it is said.
+    pub(super) fn kind(self, kind: Kind) -> Style {
+        let colour = match kind {
+            Kind::Message { .. } | Kind::Help => self.text,
+            Kind::Server => self.server,
+            Kind::Presence => self.presence,
+            Kind::Note | Kind::Hint => self.notes,
+            Kind::Error => self.errors,
+        };
+        colour.map_or(Style::new(), |colour| Style::new().fg(colour))
+    }
+}
+
 /// What is around the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -30,7 +67,6 @@ pub(super) enum Part {
     Prompt,
     /// The part of a line that nobody is to see.
     Secret,
-    Found,
 }
 
 /// Colours of names that differ from each other, from the text and from errors, and can be read on the background.
@@ -38,6 +74,18 @@ const ON_DARK: [u8; 14] = [39, 43, 75, 79, 111, 114, 141, 147, 173, 176, 179, 18
 const ON_LIGHT: [u8; 14] = [22, 24, 25, 28, 30, 54, 57, 58, 88, 90, 94, 96, 127, 130];
 
 impl Theme {
+    /// Finds out what suits: no colours where the person wants none, and what the terminal says of its background, as the
+    /// last number of `COLORFGBG`.
+    #[must_use]
+    pub fn detect(no_colour: bool, colorfgbg: Option<&str>) -> Self {
+        let ground = colorfgbg.and_then(|value| value.rsplit(';').next()?.parse::<u8>().ok());
+        match ground {
+            _ if no_colour => Self::Plain,
+            Some(7 | 9..=15) => Self::Light,
+            _ => Self::Dark,
+        }
+    }
+
     /// Returns how a part of an entry looks. `name` is whose it is.
     pub(super) fn text(self, kind: Kind, role: Role, name: Option<&str>) -> Style {
         let base = self.kind(kind);
@@ -86,7 +134,6 @@ impl Theme {
             Part::StatusWarning => self.on(base, 215, 236, 88, 253).add_modifier(Modifier::BOLD),
             Part::Prompt => base.add_modifier(Modifier::BOLD),
             Part::Secret => self.pick(base, 244, 244, Modifier::DIM),
-            Part::Found => base.add_modifier(Modifier::REVERSED),
         }
     }
 
@@ -123,6 +170,19 @@ mod tests {
         let colours: std::collections::HashSet<_> =
             (0..100).map(|i| Theme::Light.name(Some(&format!("n{i}"))).fg).collect();
         assert!(colours.len() > 10);
+    }
+
+    #[test]
+    fn the_terminal_tells_which_theme_suits() {
+        for (no_colour, colorfgbg, expected) in [
+            (false, None, Theme::Dark),
+            (false, Some("15;0"), Theme::Dark),
+            (false, Some("0;default;15"), Theme::Light),
+            (false, Some("x"), Theme::Dark),
+            (true, Some("0;15"), Theme::Plain),
+        ] {
+            assert_eq!(Theme::detect(no_colour, colorfgbg), expected);
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::editor::InputLayout;
-use super::entry::{Entry, INDENT, Kind};
+use super::entry::{Entry, INDENT, Kind, Role};
 use super::log::Row;
 use super::theme::{Part, Theme};
 use super::{Screen, status, text};
@@ -39,6 +39,7 @@ pub(super) fn draw(screen: &mut Screen, buffer: &mut Buffer, now: Instant) -> Op
         return None;
     }
     let (prompt, input) = input(screen, area.width);
+    buffer.set_style(area, screen.look.colours.ground());
     let wants_users = screen.look.users && has_users(screen);
     let panes = Panes::new(area, u16::try_from(input.rows.len()).unwrap_or(u16::MAX), wants_users);
     draw_messages(screen, buffer, panes.messages);
@@ -91,7 +92,7 @@ fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let theme = screen.look.theme;
+    let (theme, colours) = (screen.look.theme, screen.look.colours);
     let time_cells = if screen.look.timestamps && area.width >= NARROW { TIME_CELLS } else { 0 };
     let gutter = time_cells + MARK_CELLS;
     let query = screen.search.as_ref().map(|search| search.query.text()).unwrap_or_default();
@@ -110,14 +111,18 @@ fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
             Row::Text(entry, row) => {
                 if row == 0 {
                     let mark = entry.kind.mark();
-                    let style = theme.text(entry.kind, super::entry::Role::Plain, None);
+                    let style = theme.text(entry.kind, Role::Plain, None).patch(colours.kind(entry.kind));
                     put(buffer, area.x + time_cells, y, area.right(), mark, style);
                 }
                 if row == 0 && time_cells > 0 {
                     let time = entry.at.strftime("%H:%M").to_string();
                     put(buffer, area.x, y, area.right(), &time, theme.part(Part::Time));
                 }
-                draw_row(buffer, theme, entry, row, Position::new(area.x + gutter, y), area.right(), query);
+                let look = |role| match role {
+                    Role::Name => theme.text(entry.kind, role, entry.name()),
+                    _ => theme.text(entry.kind, role, None).patch(colours.kind(entry.kind)),
+                };
+                draw_row(buffer, look, entry, row, Position::new(area.x + gutter, y), area.right(), query);
             }
         }
     }
@@ -125,7 +130,7 @@ fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
 
 fn draw_row(
     buffer: &mut Buffer,
-    theme: Theme,
+    look: impl Fn(Role) -> Style,
     entry: &Entry,
     row: usize,
     at: Position,
@@ -135,11 +140,11 @@ fn draw_row(
     let indent = if row > 0 && entry.kind != Kind::Help { INDENT } else { 0 };
     let mut x = at.x.saturating_add(u16::try_from(indent).unwrap_or_default());
     for (role, part) in entry.parts(row) {
-        let style = theme.text(entry.kind, role, entry.name());
+        let style = look(role);
         let mut from = 0;
         for found in find(part, query) {
             x = put(buffer, x, at.y, right, part.get(from..found.start).unwrap_or_default(), style);
-            let reversed = style.patch(theme.part(Part::Found));
+            let reversed = style.add_modifier(Modifier::REVERSED);
             x = put(buffer, x, at.y, right, part.get(found.clone()).unwrap_or_default(), reversed);
             from = found.end;
         }

@@ -82,6 +82,12 @@ impl Frames {
         self.shared.lock().drawn.extend_from_slice(format!("\x1b]2;{title}\x07").as_bytes());
     }
 
+    /// Lets the desktop tell something, through terminals that can.
+    pub(super) fn notify(&self, text: &str) {
+        let text = text.replace(char::is_control, "");
+        self.shared.lock().drawn.extend_from_slice(format!("\x1b]9;{text}\x07").as_bytes());
+    }
+
     /// Rings the bell with the next picture.
     pub(super) fn ring(&self) {
         let mut state = self.shared.lock();

@@ -20,7 +20,7 @@ fn before_an_original_server_the_person_chooses_and_a_pipe_fails() {
     assert!(failed[0].starts_with("! home:1 is an original chat server"), "{failed:?}");
     assert_eq!(failed[1..], ["quit Failed"]);
     let mut demanding = World::new(|config| {
-        (config.interactive, config.encryption) = (true, Encryption::Noise);
+        (config.interactive, config.destination.encryption) = (true, Encryption::Noise);
     });
     demanding.event(Event::Start { connect: true });
     assert!(demanding.event(original())[0].starts_with("! home:1 is an original"));
@@ -198,18 +198,19 @@ fn what_a_pipe_had_read_when_the_connection_was_lost_is_sent_on_the_next_one() {
     world.event(Event::Lost(reset()));
     assert!(world.event(Event::EndOfInput).is_empty());
     world.later(2);
-    assert_eq!(world.opened(ours(), noise())[2..], ["send DISCONNECT"]);
+    assert_eq!(world.opened(ours(), noise())[3..], ["send DISCONNECT"]);
     assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Done"]);
 
     // One request at a time: what is restored comes first.
-    let mut world = World::new(|config| (config.reconnect, config.encryption) = (true, Encryption::Off))
-        .connected_plain(Peer::Original);
+    let mut world =
+        World::new(|config| (config.reconnect, config.destination.encryption) = (true, Encryption::Off))
+            .connected_plain(Peer::Original);
     world.line("/join");
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
     world.event(Event::Lost(reset()));
     world.line("hello");
     world.later(1);
-    assert_eq!(world.opened(Peer::Original, Protection::Plain)[2..], ["send JOIN"]);
+    assert_eq!(world.opened(Peer::Original, Protection::Plain)[3..], ["send JOIN"]);
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
     assert_eq!(world.packet(PacketType::USERLIST, "Client-1"), ["users Client-1", "send MESSAGE hello"]);
 }

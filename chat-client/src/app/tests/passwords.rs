@@ -76,7 +76,7 @@ fn a_login_is_not_restored_over_a_weaker_connection() {
     world.event(Event::Lost(reset()));
     assert_eq!(world.later(1), ["open home:1 Off"]);
     let opened = world.opened(ours(), Protection::Plain);
-    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
+    assert_eq!(opened[3..], ["! not sent: a password over a connection without encryption"]);
 }
 
 /// Anything that can happen, in any order.
