@@ -28,14 +28,21 @@ pub struct Caps {
     pub notice: bool,
     /// Answers PING.
     pub ping: bool,
+    /// Keeps the user list itself, by ROSTER.
+    pub roster: bool,
 }
 
 impl Caps {
     /// Everything this version speaks.
-    pub const ALL: Self = Self { noise: true, notice: true, ping: true };
+    pub const ALL: Self = Self { noise: true, notice: true, ping: true, roster: true };
 
-    fn flags(&mut self) -> [(&'static str, &mut bool); 3] {
-        [("noise", &mut self.noise), ("notice", &mut self.notice), ("ping", &mut self.ping)]
+    fn flags(&mut self) -> [(&'static str, &mut bool); 4] {
+        [
+            ("noise", &mut self.noise),
+            ("notice", &mut self.notice),
+            ("ping", &mut self.ping),
+            ("roster", &mut self.roster),
+        ]
     }
 }
 
@@ -88,7 +95,7 @@ mod tests {
     #[test]
     fn encodes_as_the_protocol_shows_it() {
         let hello = Hello::new("chat-client/0.1.0");
-        assert_eq!(hello.encode(), "protocol=2\nagent=chat-client/0.1.0\ncaps=noise,notice,ping\n");
+        assert_eq!(hello.encode(), "protocol=2\nagent=chat-client/0.1.0\ncaps=noise,notice,ping,roster\n");
         assert_eq!(Hello::parse(&hello.encode()), Some(hello));
     }
 

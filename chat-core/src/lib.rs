@@ -19,6 +19,7 @@ pub mod notice;
 pub mod packet;
 pub mod packet_log;
 pub mod ping;
+pub mod roster;
 pub mod rsa;
 pub mod secret;
 pub mod text;

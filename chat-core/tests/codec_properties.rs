@@ -98,8 +98,8 @@ proptest! {
     }
 
     #[test]
-    fn hellos_survive_the_wire(agent in "[ -~]{0,80}", noise: bool, notice: bool, ping: bool) {
-        let hello = Hello { protocol: 2, agent, caps: Caps { noise, notice, ping } };
+    fn hellos_survive_the_wire(agent in "[ -~]{0,80}", noise: bool, notice: bool, ping: bool, roster: bool) {
+        let hello = Hello { protocol: 2, agent, caps: Caps { noise, notice, ping, roster } };
         prop_assert_eq!(Hello::parse(&hello.encode()), Some(hello));
     }
 

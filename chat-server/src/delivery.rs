@@ -5,25 +5,31 @@
 //! straight from the shared bytes where the connection is plain. What a socket does not take at once waits in a
 //! queue (`delivery/queue.rs`), bounded in bytes: a client over the limit is cut off and nobody else notices.
 //!
+//! The user list comes in two forms, and so does the batch (`delivery/batch.rs`): connections that keep a list themselves
+//! are sent its changes. Others are sent all of it, but of several lists that wait for a slow reader only the last.
+//!
 //! Invariant: what a connection is sent, in clear, is its own replies and the batch from its cursor on, in the order in
-//! which they were handed over; changing its cipher never reorders or re-encodes what was handed over before.
+//! which they were handed over; changing its cipher never reorders or re-encodes what was handed over before. Only a user
+//! list may be left out, if a newer one follows.
 
+mod batch;
 mod cipher;
+mod peer;
 mod queue;
 
-use std::io::{self, Write as _};
-use std::net::Shutdown;
+use std::collections::HashSet;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use chat_core::frame::{self, FrameError};
 use chat_core::names::ClientId;
 use chat_core::packet::PacketType;
 use mio::net::TcpStream;
 use slab::Slab;
 
+use batch::{Audience, Batch};
 pub(crate) use cipher::{Cipher, Classic, OpenError};
-use queue::{Queue, Total};
+use peer::{Outgoing, Peer, Space};
+use queue::Total;
 
 use crate::packet_log::PacketLog;
 
@@ -31,8 +37,8 @@ use crate::packet_log::PacketLog;
 /// takes stay small however much arrives at once.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// The batch buffer keeps at most this many bytes between batches.
-const KEPT_BATCH_BYTES: usize = 64 * 1024;
+/// A buffer keeps at most this many bytes between batches.
+const KEPT_BYTES: usize = 64 * 1024;
 
 /// Names one connection; never mistaken for a later one in the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,49 +48,49 @@ pub(crate) struct PeerKey {
     pub(crate) client: ClientId,
 }
 
-struct Peer {
-    client: ClientId,
-    socket: Rc<TcpStream>,
-    cipher: Cipher,
-    /// How much of the batch this connection has been given, in bytes.
-    cursor: usize,
-    /// Bytes ready for the wire, ahead of the rest of the batch; empty between batches.
-    ready: Vec<u8>,
-    /// What the socket has not taken yet; exists only while there is something.
-    queue: Option<Box<Queue>>,
-    /// Whether the connection is to receive nothing more.
-    finished: bool,
-}
-
-/// What may wait for one connection.
-struct Space<'a> {
-    /// In bytes.
-    each: usize,
-    /// What waits for all of them counts here.
-    total: &'a Total,
-}
-
 /// Where a connection's bytes have got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// The kernel has everything.
+    /// Nothing waits any more: the kernel has everything, or the connection has been cut off.
     Written,
     /// Some bytes wait until the socket can take more.
     Blocked,
-    /// The connection is gone or has been cut off.
-    Gone,
 }
 
 /// All write halves, and the batch of packets that everyone is to receive.
 pub(crate) struct Delivery {
     peers: Slab<Peer>,
-    batch: Vec<u8>,
+    batches: Batches,
     /// Connections with replies that are not flushed yet.
     replied: Vec<usize>,
-    scratch: Vec<u8>,
+    /// Connections that are to be sent changes of the user list, once they have been sent all of it.
+    newcomers: Vec<PeerKey>,
+    /// Buffers that are used again and again.
+    packet: Vec<u8>,
+    scratch: Outgoing,
     bounds: Bounds,
     waiting: Total,
     log: Option<PacketLog>,
+}
+
+/// The batch for each audience.
+#[derive(Default)]
+struct Batches {
+    lists: Batch,
+    changes: Batch,
+}
+
+impl Batches {
+    fn of(&mut self, audience: Audience) -> &mut Batch {
+        match audience {
+            Audience::Lists => &mut self.lists,
+            Audience::Changes => &mut self.changes,
+        }
+    }
+
+    fn are_full(&self) -> bool {
+        self.lists.len().max(self.changes.len()) >= BATCH_BYTES
+    }
 }
 
 /// How many bytes may wait for connections that are slow to read.
@@ -101,9 +107,11 @@ impl Delivery {
     pub(crate) fn new(bounds: Bounds, log: Option<PacketLog>) -> Self {
         Self {
             peers: Slab::new(),
-            batch: Vec::new(),
+            batches: Batches::default(),
             replied: Vec::new(),
-            scratch: Vec::new(),
+            newcomers: Vec::new(),
+            packet: Vec::new(),
+            scratch: Outgoing::default(),
             bounds,
             waiting: Total::default(),
             log,
@@ -112,17 +120,15 @@ impl Delivery {
 
     /// Takes a connection in; it receives everything that is handed over from now on.
     pub(crate) fn add(&mut self, client: ClientId, socket: Rc<TcpStream>) -> PeerKey {
-        let cursor = self.batch.len();
-        let (cipher, ready) = (Cipher::Plain, Vec::new());
-        let index =
-            self.peers.insert(Peer { client, socket, cipher, cursor, ready, queue: None, finished: false });
-        PeerKey { index, client }
+        let cursor = self.batches.lists.enter();
+        PeerKey { index: self.peers.insert(Peer::new(client, socket, cursor)), client }
     }
 
     /// Forgets a connection and whatever it had not received.
     pub(crate) fn remove(&mut self, key: PeerKey) {
-        if self.peer(key).is_some() {
+        if let Some(audience) = self.peer(key).map(|peer| peer.audience) {
             self.peers.remove(key.index);
+            self.batches.of(audience).leave();
         }
     }
 
@@ -132,31 +138,62 @@ impl Delivery {
     ///
     /// [`FrameError`] if the body is too long for a packet; nothing is sent then.
     pub(crate) fn reply(&mut self, key: PeerKey, kind: PacketType, body: &[u8]) -> Result<(), FrameError> {
-        let mut packet = std::mem::take(&mut self.scratch);
+        let mut packet = std::mem::take(&mut self.packet);
         packet.clear();
         let written = frame::write_frame(&mut packet, kind, body);
         if written.is_ok() {
             self.catch_up(key);
             let log = self.log.as_mut();
-            if let Some(peer) = self.peers.get_mut(key.index).filter(|peer| peer.client == key.client)
-                && !peer.finished
-            {
-                peer.encode(&packet, log);
+            if let Some(peer) = find(&mut self.peers, key).filter(|peer| !peer.finished) {
+                peer.reply(&packet, log);
                 self.replied.push(key.index);
             }
         }
-        self.scratch = packet;
+        self.packet = packet;
         written
     }
 
-    /// Hands over a packet for everyone. Returns whether the batch is so large that it should be flushed now.
+    /// Hands over a packet for everyone. Returns whether there is so much that it should be flushed now.
     ///
     /// # Errors
     ///
     /// [`FrameError`] if the body is too long for a packet; nothing is sent then.
     pub(crate) fn broadcast(&mut self, kind: PacketType, body: &[u8]) -> Result<bool, FrameError> {
-        frame::write_frame(&mut self.batch, kind, body)?;
-        Ok(self.batch.len() >= BATCH_BYTES)
+        self.batches.lists.push(kind, body)?;
+        self.batches.changes.push(kind, body)?;
+        Ok(self.batches.are_full())
+    }
+
+    /// Hands over the user list, which events of `causes` have changed: all of it, as `list` makes it, or `changes`, the
+    /// body of a ROSTER. Returns whether there is so much that it should be flushed now.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] if the list is too long for a packet; it is not sent then.
+    pub(crate) fn broadcast_list(
+        &mut self,
+        list: impl FnOnce() -> String,
+        changes: &str,
+        causes: HashSet<ClientId>,
+    ) -> Result<bool, FrameError> {
+        self.batches.changes.push_changes(changes)?;
+        if !self.batches.lists.is_idle() {
+            self.batches.lists.push_list(&list(), causes)?;
+        }
+        for key in std::mem::take(&mut self.newcomers) {
+            self.catch_up(key);
+            if let Some(peer) = find(&mut self.peers, key) {
+                self.batches.of(peer.audience).leave();
+                peer.audience = Audience::Changes;
+                peer.cursor = self.batches.changes.enter();
+            }
+        }
+        Ok(self.batches.are_full())
+    }
+
+    /// Sends a connection the changes of the user list in place of the list, once it has been sent a whole one.
+    pub(crate) fn send_changes(&mut self, key: PeerKey) {
+        self.newcomers.push(key);
     }
 
     /// Changes how everything handed over from now on is encoded for one connection.
@@ -197,12 +234,12 @@ impl Delivery {
     /// Writes what has been handed over. Where a socket does not take everything, the caller sees to it that
     /// [`Delivery::drain`] runs when it takes more.
     pub(crate) fn flush(&mut self) {
-        let Self { peers, batch, replied, scratch, bounds, waiting, log } = self;
+        let Self { peers, batches, replied, packet, scratch, bounds, waiting, log, .. } = self;
         let space = Space { each: bounds.each, total: waiting };
-        // Shared by all connections whose socket takes only a part, and made when the first one does.
-        let mut shared = None;
-        let mut write = |peer: &mut Peer| peer.flush(batch, &mut shared, scratch, &space, log.as_mut());
-        if batch.is_empty() {
+        let only_replies = batches.lists.len() + batches.changes.len() == 0;
+        let mut write =
+            |peer: &mut Peer| peer.flush(batches.of(peer.audience), scratch, &space, log.as_mut());
+        if only_replies {
             for index in replied.drain(..) {
                 if let Some(peer) = peers.get_mut(index) {
                     write(peer);
@@ -214,10 +251,11 @@ impl Delivery {
                 write(peer);
             }
         }
-        batch.clear();
-        batch.shrink_to(KEPT_BATCH_BYTES);
+        batches.lists.clear();
+        batches.changes.clear();
         scratch.clear();
-        scratch.shrink_to(KEPT_BATCH_BYTES);
+        scratch.shrink();
+        packet.shrink_to(KEPT_BYTES);
         self.keep_bounds();
     }
 
@@ -225,8 +263,8 @@ impl Delivery {
     /// everybody needs now and then.
     fn keep_bounds(&mut self) {
         while self.waiting.get() > self.bounds.together {
-            let waiting = |peer: &Peer| peer.queue.as_ref().map_or(0, |queue| queue.bytes());
-            let Some((_, peer)) = self.peers.iter_mut().max_by_key(|(_, peer)| waiting(peer)) else { return };
+            let most = self.peers.iter_mut().max_by_key(|(_, peer)| peer.waiting_bytes());
+            let Some((_, peer)) = most else { return };
             tracing::info!(client = %peer.client, "cut off: too much waits for all slow readers together");
             peer.cut_off();
         }
@@ -235,15 +273,13 @@ impl Delivery {
     /// Writes what waits for one connection and the replies it has not been given yet, as far as its socket takes them.
     pub(crate) fn drain(&mut self, key: PeerKey) -> Progress {
         let Self { peers, bounds, waiting, .. } = self;
-        match peers.get_mut(key.index).filter(|peer| peer.client == key.client) {
-            Some(peer) => peer.drain(&Space { each: bounds.each, total: waiting }),
-            None => Progress::Gone,
-        }
+        let peer = find(peers, key);
+        peer.map_or(Progress::Written, |peer| peer.drain(&Space { each: bounds.each, total: waiting }))
     }
 
     /// Tells whether a connection waits for its socket.
     pub(crate) fn is_waiting(&mut self, key: PeerKey) -> bool {
-        self.peer(key).is_some_and(|peer| peer.queue.is_some())
+        self.peer(key).is_some_and(|peer| peer.waiting_bytes() > 0)
     }
 
     /// Tells whether any connection waits for its socket.
@@ -268,135 +304,19 @@ impl Delivery {
 
     /// Encodes for one connection what the batch holds for it.
     fn catch_up(&mut self, key: PeerKey) {
-        let Self { peers, batch, replied, log, .. } = self;
-        let Some(peer) = peers.get_mut(key.index).filter(|peer| peer.client == key.client) else { return };
-        let rest = batch.get(peer.cursor..).unwrap_or_default();
-        if !rest.is_empty() {
-            peer.cursor = batch.len();
-            if !peer.finished {
-                peer.encode(rest, log.as_mut());
-                replied.push(key.index);
-            }
+        let Self { peers, batches, replied, log, .. } = self;
+        if let Some(peer) = find(peers, key)
+            && peer.catch_up(batches.of(peer.audience), log.as_mut())
+        {
+            replied.push(key.index);
         }
     }
 
     fn peer(&mut self, key: PeerKey) -> Option<&mut Peer> {
-        self.peers.get_mut(key.index).filter(|peer| peer.client == key.client)
+        find(&mut self.peers, key)
     }
 }
 
-impl Peer {
-    /// Encodes whole packets behind what is ready. A cipher that fails for good ends the connection: there is no way to
-    /// say anything more on it.
-    fn encode(&mut self, packets: &[u8], log: Option<&mut PacketLog>) {
-        let start = self.ready.len();
-        if self.cipher.seal(packets, &mut self.ready).is_err() {
-            self.cut_off();
-            return;
-        }
-        if let Some(log) = log {
-            log.sent(self.client, packets, self.ready.get(start..).unwrap_or_default());
-        }
-    }
-
-    fn flush(
-        &mut self,
-        batch: &[u8],
-        shared: &mut Option<Bytes>,
-        scratch: &mut Vec<u8>,
-        space: &Space<'_>,
-        log: Option<&mut PacketLog>,
-    ) {
-        let cursor = std::mem::take(&mut self.cursor);
-        let rest = if self.finished { &[] } else { batch.get(cursor..).unwrap_or_default() };
-        if self.ready.is_empty() && matches!(self.cipher, Cipher::Plain) {
-            if let Some(log) = log {
-                log.sent(self.client, rest, rest);
-            }
-            self.write(rest, space, |from| {
-                shared.get_or_insert_with(|| Bytes::copy_from_slice(batch)).slice(cursor + from..)
-            });
-            return;
-        }
-        // The scratch buffer is large enough for everyone after the first few; `ready` goes back to no memory at all.
-        scratch.clear();
-        scratch.append(&mut self.ready);
-        self.ready = std::mem::take(scratch);
-        if !rest.is_empty() {
-            self.encode(rest, log);
-        }
-        let bytes = std::mem::take(&mut self.ready);
-        self.write(&bytes, space, |from| Bytes::copy_from_slice(bytes.get(from..).unwrap_or_default()));
-        *scratch = bytes;
-    }
-
-    /// Writes `bytes` behind what waits already; `keep` makes the part from an offset on last until the socket takes it.
-    fn write(&mut self, bytes: &[u8], space: &Space<'_>, keep: impl FnOnce(usize) -> Bytes) -> Progress {
-        if bytes.is_empty() {
-            return if self.queue.is_some() { Progress::Blocked } else { Progress::Written };
-        }
-        let (written, waiting) = match &self.queue {
-            Some(queue) => (0, queue.bytes()),
-            None => match write_now(&self.socket, bytes) {
-                Ok(written) if written == bytes.len() => return Progress::Written,
-                Ok(written) => (written, 0),
-                Err(_) => {
-                    self.cut_off();
-                    return Progress::Gone;
-                }
-            },
-        };
-        let waiting = waiting + bytes.len() - written;
-        if waiting > space.each {
-            tracing::info!(client = %self.client, waiting_bytes = waiting, "cut off: reads too slowly");
-            self.cut_off();
-            return Progress::Gone;
-        }
-        self.queue.get_or_insert_with(|| Box::new(Queue::new(Rc::clone(space.total)))).push(keep(written));
-        Progress::Blocked
-    }
-
-    fn drain(&mut self, space: &Space<'_>) -> Progress {
-        let ready = std::mem::take(&mut self.ready);
-        if self.write(&ready, space, |from| Bytes::copy_from_slice(ready.get(from..).unwrap_or_default()))
-            == Progress::Gone
-        {
-            return Progress::Gone;
-        }
-        let Some(queue) = &mut self.queue else { return Progress::Written };
-        match queue.write_to(&self.socket) {
-            Ok(true) => {
-                self.queue = None;
-                Progress::Written
-            }
-            Ok(false) => Progress::Blocked,
-            Err(_) => {
-                self.cut_off();
-                Progress::Gone
-            }
-        }
-    }
-
-    fn cut_off(&mut self) {
-        self.finished = true;
-        self.ready = Vec::new();
-        self.queue = None;
-        // Fails only if the connection is gone already.
-        let _ = socket2::SockRef::from(&*self.socket).shutdown(Shutdown::Both);
-    }
-}
-
-/// Writes as much as the socket takes at once, which may be nothing.
-fn write_now(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        match socket.write(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
+fn find(peers: &mut Slab<Peer>, key: PeerKey) -> Option<&mut Peer> {
+    peers.get_mut(key.index).filter(|peer| peer.client == key.client)
 }

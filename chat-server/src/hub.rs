@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chat_core::frame::Frame;
+use chat_core::frame::{Frame, FrameError};
 use chat_core::hello::Hello;
 use chat_core::names::ClientId;
 use chat_core::noise::Identity;
@@ -159,11 +159,14 @@ impl Hub {
     /// Hands over the user list if it has changed. Changes that came together share one list: a crowd that joins at once
     /// would otherwise cost its size cubed in bytes.
     fn list(&self) {
-        let changed = !std::mem::take(&mut *self.unlisted.borrow_mut()).is_empty();
-        if changed {
-            let list = self.room.borrow().user_list();
-            self.broadcast(PacketType::USERLIST, &list);
+        let causes = std::mem::take(&mut *self.unlisted.borrow_mut());
+        if causes.is_empty() {
+            return;
         }
+        let changes = self.room.borrow_mut().take_changes();
+        let list = || self.room.borrow().user_list();
+        let handed_over = self.delivery.borrow_mut().broadcast_list(list, &changes, causes);
+        self.after_handing_over(PacketType::USERLIST, handed_over);
     }
 
     /// Hands over a packet for one connection.
@@ -181,11 +184,21 @@ impl Hub {
 
     fn broadcast(&self, kind: PacketType, body: &str) {
         let handed_over = self.delivery.borrow_mut().broadcast(kind, body.as_bytes());
-        match handed_over {
+        self.after_handing_over(kind, handed_over);
+    }
+
+    /// Flushes early if there is much.
+    fn after_handing_over(&self, kind: PacketType, is_much: Result<bool, FrameError>) {
+        match is_much {
             Ok(true) => self.flush(),
             Ok(false) => {}
             Err(error) => tracing::warn!(?kind, %error, "a packet for everyone is too long and was not sent"),
         }
+    }
+
+    /// Sends a connection the changes of the user list from now on, once it has been sent all of it.
+    pub(crate) fn send_changes(&self, key: PeerKey) {
+        self.delivery.borrow_mut().send_changes(key);
     }
 
     /// Returns what others call a client.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use chat_core::names::{ClientId, Username};
 use chat_core::packet::PacketType;
+use chat_core::roster::Change;
 use chat_core::text::{self, Display};
 
 /// What is to be sent, in clear.
@@ -53,6 +54,8 @@ pub(crate) struct Room {
     clients: BTreeMap<ClientId, Client>,
     logged_in: HashMap<Username, ClientId>,
     accepted: u64,
+    /// How the user list has changed since it was last asked, as the body of a ROSTER.
+    changes: String,
 }
 
 impl Room {
@@ -71,6 +74,9 @@ impl Room {
             self.logged_in.remove(user);
         }
         let (joined, who) = (client.joined, display(id, client.user.as_ref()));
+        if joined {
+            self.changes += &Change::Removed(&who.to_string()).to_string();
+        }
         match client.user {
             _ if joined => announce(PacketType::LEAVE, text::left(&who), effects),
             Some(user) => announce(PacketType::LOGOUT, text::logged_out(&user), effects),
@@ -112,21 +118,30 @@ impl Room {
                 effects.push(Effect::Everyone(PacketType::MESSAGE, body));
             }
             Event::Join => {
-                client.joined = true;
+                if !std::mem::replace(&mut client.joined, true) {
+                    let who = display(id, client.user.as_ref()).to_string();
+                    self.changes += &Change::Added(&who).to_string();
+                }
                 announce(PacketType::JOIN, text::joined(id), effects);
             }
             Event::Leave => {
-                client.joined = false;
                 // Leaving logs out without a LOGOUT packet.
                 let user = client.user.take();
                 if let Some(user) = &user {
                     self.logged_in.remove(user);
                 }
-                announce(PacketType::LEAVE, text::left(&display(id, user.as_ref())), effects);
+                let who = display(id, user.as_ref());
+                if std::mem::take(&mut client.joined) {
+                    self.changes += &Change::Removed(&who.to_string()).to_string();
+                }
+                announce(PacketType::LEAVE, text::left(&who), effects);
             }
             Event::Login(user, verified) => self.login(id, user, verified, effects),
             Event::Logout => {
                 if let Some(user) = client.user.take() {
+                    if client.joined {
+                        rename(&mut self.changes, &user, &id);
+                    }
                     self.logged_in.remove(&user);
                     announce(PacketType::LOGOUT, text::logged_out(&user), effects);
                 }
@@ -142,11 +157,18 @@ impl Room {
             return;
         }
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if let Some(former) = client.user.replace(user.clone()) {
-            self.logged_in.remove(&former);
+        let former = client.user.replace(user.clone());
+        if client.joined {
+            rename(&mut self.changes, &display(id, former.as_ref()), user);
         }
+        former.map(|former| self.logged_in.remove(&former));
         self.logged_in.insert(user.clone(), id);
         announce(PacketType::LOGIN, text::logged_in(id, user), effects);
+    }
+
+    /// Takes how the user list has changed since this was last called, as the body of a ROSTER.
+    pub(crate) fn take_changes(&mut self) -> String {
+        std::mem::take(&mut self.changes)
     }
 
     /// Returns the user list as it is now: everyone who has joined.
@@ -162,6 +184,11 @@ fn display(id: ClientId, user: Option<&Username>) -> Display {
     user.map_or(Display::Client(id), |user| Display::User(user.clone()))
 }
 
+fn rename(changes: &mut String, from: &impl ToString, to: &impl ToString) {
+    *changes += &Change::Removed(&from.to_string()).to_string();
+    *changes += &Change::Added(&to.to_string()).to_string();
+}
+
 /// Tells everyone of something that changes the user list.
 fn announce(kind: PacketType, body: String, effects: &mut Vec<Effect>) {
     effects.push(Effect::Everyone(kind, body));
@@ -170,8 +197,10 @@ fn announce(kind: PacketType, body: String, effects: &mut Vec<Effect>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use chat_core::roster;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn peer() -> SocketAddr {
         "127.0.0.1:42101".parse().unwrap()
@@ -288,10 +317,11 @@ mod tests {
     proptest! {
         /// After any history a name is held by exactly the client that shows it.
         #[test]
-        fn names_and_clients_agree(steps in prop::collection::vec((0_u8..8, 0_usize..4, 0_usize..3), 0..80)) {
+        fn names_and_clients_agree_and_changes_make_the_list(steps in prop::collection::vec((0_u8..8, 0_usize..4, 0_usize..3), 0..80)) {
             let names = ["alice", "bob", "carol"].map(user);
             let mut room = Room::default();
             let mut open: Vec<ClientId> = Vec::new();
+            let mut list = Vec::new();
             for (action, which, name) in steps {
                 let Some(&id) = open.get(which) else { open.push(room.open()); continue };
                 let mut effects = Vec::new();
@@ -308,6 +338,8 @@ mod tests {
                     room.clients.iter().filter_map(|(id, c)| Some((c.user.clone()?, *id))).collect();
                 let held: BTreeMap<_, _> = room.logged_in.iter().map(|(u, id)| (u.clone(), *id)).collect();
                 prop_assert_eq!(shown, held);
+                roster::apply(&room.take_changes(), &mut list);
+                prop_assert_eq!(list.join(":"), room.user_list());
             }
         }
     }

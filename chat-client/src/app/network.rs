@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
-use chat_core::text;
+use chat_core::{roster, text};
 
 use super::requests::{Request, Settled};
 use super::session::{Resume, Session};
@@ -185,6 +185,7 @@ impl App {
         match incoming {
             Incoming::Packet { kind: PacketType::NOTICE, text } => self.noticed(&text),
             Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(now, &text),
+            Incoming::Packet { kind: PacketType::ROSTER, text } => self.user_list_changed(now, &text),
             Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
             Incoming::Packet { kind, text } => self.told(now, kind, text),
             Incoming::Switched { protection, text } => self.switched(protection, text),
@@ -250,8 +251,19 @@ impl App {
     }
 
     fn user_list(&mut self, now: Instant, text: &str) {
+        self.users_are(now, text::split_user_list(text).map(str::to_owned).collect());
+    }
+
+    /// Changes to a list that was never sent say nothing about who is there.
+    fn user_list_changed(&mut self, now: Instant, changes: &str) {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &self.phase else { return };
+        let Some(mut names) = session.users.clone() else { return };
+        roster::apply(changes, &mut names);
+        self.users_are(now, names);
+    }
+
+    fn users_are(&mut self, now: Instant, names: Vec<String>) {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
-        let names: Vec<String> = text::split_user_list(text).map(str::to_owned).collect();
         session.requests.settle(now, PacketType::USERLIST, None, &session.me);
         if session.users.as_ref() != Some(&names) {
             session.users = Some(names.clone());

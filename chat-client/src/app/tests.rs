@@ -260,6 +260,21 @@ fn the_user_list_is_shown_when_it_changes_and_when_asked_for() {
 }
 
 #[test]
+fn a_server_of_ours_sends_the_list_once_and_then_its_changes() {
+    let mut world = World::pipe().connected();
+    assert!(world.packet(PacketType::ROSTER, "+bob\n").is_empty(), "changes of a list that never came");
+    world.line("/join");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    world.packet(PacketType::USERLIST, "Client-1:alice");
+    assert_eq!(world.packet(PacketType::ROSTER, "-alice\n+Bob\n"), ["users Bob Client-1"]);
+    world.line("/join");
+    world.line("/users");
+    world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
+    let answered = world.packet(PacketType::ROSTER, "");
+    assert_eq!(answered, ["users! Bob Client-1"], "nothing has changed, and that is the answer");
+}
+
+#[test]
 fn control_c_cancels_then_leaves() {
     let mut world = World::person().connected();
     world.line("/login alice");

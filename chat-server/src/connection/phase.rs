@@ -207,7 +207,7 @@ impl Connection {
         let progress = self.hub.drain(self.key);
         self.phase = Phase::Leaving { until: Instant::now() + LINGER, parted: false };
         match (ending, progress) {
-            (Ending::Lost(_), _) | (_, Progress::Gone) => Next::Gone,
+            (Ending::Lost(_), _) => Next::Gone,
             // Both sides are done.
             (Ending::Eof, Progress::Written) => Next::Gone,
             _ => self.linger(),

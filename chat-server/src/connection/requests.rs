@@ -82,6 +82,9 @@ impl Connection {
         let prologue = noise::prologue(body, self.hub.hello.as_bytes());
         self.ours = Some(Box::new(Ours { caps: hello.caps, prologue }));
         self.presence.understands(hello.caps);
+        if hello.caps.roster {
+            self.hub.send_changes(self.key);
+        }
         self.hub.reply(self.key, PacketType::HELLO, &self.hub.hello);
     }
 

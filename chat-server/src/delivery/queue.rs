@@ -22,13 +22,15 @@ pub(super) type Total = Rc<Cell<usize>>;
 pub(super) struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    /// Which piece is a user list that the next one replaces; none once its writing has begun.
+    list: Option<usize>,
     total: Total,
 }
 
 impl Queue {
     /// Makes an empty queue that counts in `total`.
     pub(super) fn new(total: Total) -> Self {
-        Self { pieces: VecDeque::new(), bytes: 0, total }
+        Self { pieces: VecDeque::new(), bytes: 0, list: None, total }
     }
 
     /// Returns how many bytes wait, with what keeping them costs.
@@ -42,6 +44,16 @@ impl Queue {
             self.count(self.bytes + piece.len() + PIECE_BYTES);
             self.pieces.push_back(piece);
         }
+    }
+
+    /// Adds a user list at the end, in place of the last one that was added so and still waits: of several that others have
+    /// caused, a slow reader needs only the last.
+    pub(super) fn push_list(&mut self, piece: Bytes) {
+        if let Some(older) = self.list.take().and_then(|place| self.pieces.remove(place)) {
+            self.count(self.bytes.saturating_sub(older.len() + PIECE_BYTES));
+        }
+        self.list = (!piece.is_empty()).then_some(self.pieces.len());
+        self.push(piece);
     }
 
     /// Writes as much as the socket takes; tells whether that was everything.
@@ -73,11 +85,13 @@ impl Queue {
         while let Some(first) = self.pieces.front_mut() {
             if first.len() > left {
                 first.advance(left);
+                self.list = self.list.filter(|&place| place > 0 || left == 0);
                 break;
             }
             left -= first.len();
             freed += PIECE_BYTES;
             self.pieces.pop_front();
+            self.list = self.list.and_then(|place| place.checked_sub(1));
         }
         self.count(self.bytes.saturating_sub(freed));
     }
@@ -114,5 +128,36 @@ mod tests {
         assert_eq!((queue.bytes(), queue.pieces.len(), total.get()), (0, 0, 3 + PIECE_BYTES));
         drop(other);
         assert_eq!(total.get(), 0);
+    }
+
+    #[track_caller]
+    fn check(queue: &Queue, expected: &[&str]) {
+        let waiting: Vec<_> = queue.pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+        assert_eq!(waiting, expected);
+        let bytes: usize = expected.iter().map(|piece| piece.len() + PIECE_BYTES).sum();
+        assert_eq!((queue.bytes(), queue.total.get()), (bytes, bytes));
+    }
+
+    #[test]
+    fn a_list_replaces_the_one_that_waits_unless_its_writing_has_begun() {
+        let mut queue = Queue::new(Total::default());
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        queue.push(text("join a"));
+        queue.push_list(text("[a]"));
+        queue.push(text("join b"));
+        queue.push_list(text("[a:b]"));
+        check(&queue, &["join a", "join b", "[a:b]"]);
+        queue.advance("join ajoin b".len());
+        queue.push_list(text("[a:b:c]"));
+        check(&queue, &["[a:b:c]"]);
+        queue.advance(1);
+        queue.push_list(text("[a]"));
+        queue.push_list(text("[b]"));
+        queue.push(text("x"));
+        let written = "a:b:c]".len();
+        assert_eq!(queue.bytes(), written + "[b]x".len() + 3 * PIECE_BYTES);
+        queue.advance(written + "[b]".len());
+        queue.push_list(text("[]"));
+        check(&queue, &["x", "[]"]);
     }
 }

@@ -119,7 +119,10 @@ fn misbehaviour(result: Result<Vec<String>, LinkError>) -> String {
 fn the_first_packets_are_hello_and_connect_back_to_back() {
     let (mut wire, mut server) = (Wire::new(AGENT).unwrap(), Server::new());
     let sent = server.read(&mut wire);
-    assert_eq!(sent[0], (T::HELLO, b"protocol=2\nagent=chat-client/test\ncaps=noise,notice,ping\n".to_vec()));
+    assert_eq!(
+        sent[0],
+        (T::HELLO, b"protocol=2\nagent=chat-client/test\ncaps=noise,notice,ping,roster\n".to_vec())
+    );
     assert_eq!(sent[1..], [(T::CONNECT, vec![])]);
 }
 

@@ -1,0 +1,252 @@
+//! One connection's write half: what is ready for its socket, and what the socket has not taken yet.
+
+use std::io::{self, Write as _};
+use std::net::Shutdown;
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chat_core::names::ClientId;
+use mio::net::TcpStream;
+
+use super::batch::{Audience, Batch};
+use super::cipher::Cipher;
+use super::queue::{Queue, Total};
+use super::{KEPT_BYTES, Progress};
+use crate::packet_log::PacketLog;
+
+/// A connection that receives. There may be ten thousand, most of them with nothing to receive: what few need is boxed.
+pub(super) struct Peer {
+    pub(super) client: ClientId,
+    socket: Rc<TcpStream>,
+    pub(super) cipher: Cipher,
+    pub(super) audience: Audience,
+    /// How much of the batch this connection has been given, in bytes.
+    pub(super) cursor: usize,
+    /// What comes ahead of the rest of the batch; nothing between batches.
+    ready: Option<Box<Outgoing>>,
+    /// What the socket has not taken yet; exists only while there is something.
+    queue: Option<Box<Queue>>,
+    /// Whether the connection is to receive nothing more.
+    pub(super) finished: bool,
+}
+
+/// Bytes for the wire.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    /// Where in them user lists are that newer ones may replace while they wait.
+    lists: Vec<Range<usize>>,
+}
+
+/// What may wait for one connection.
+pub(super) struct Space<'a> {
+    /// In bytes.
+    pub(super) each: usize,
+    /// What waits for all of them counts here.
+    pub(super) total: &'a Total,
+}
+
+impl Peer {
+    /// Makes the write half of a connection, which has been given the batch up to `cursor`.
+    pub(super) fn new(client: ClientId, socket: Rc<TcpStream>, cursor: usize) -> Self {
+        Self {
+            client,
+            socket,
+            cipher: Cipher::Plain,
+            audience: Audience::Lists,
+            cursor,
+            ready: None,
+            queue: None,
+            finished: false,
+        }
+    }
+
+    /// Returns how many bytes wait for the socket.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
+    /// Makes a packet of the connection's own ready.
+    pub(super) fn reply(&mut self, packet: &[u8], log: Option<&mut PacketLog>) {
+        let mut ready = self.ready.take().unwrap_or_default();
+        self.encode(packet, &mut ready, log);
+        self.ready = Some(ready);
+    }
+
+    /// Makes ready what the batch holds for the connection; tells whether there was anything.
+    pub(super) fn catch_up(&mut self, batch: &Batch, log: Option<&mut PacketLog>) -> bool {
+        if self.finished || batch.from(self.cursor).is_empty() {
+            return false;
+        }
+        let mut ready = self.ready.take().unwrap_or_default();
+        self.encode_batch(batch, &mut ready, log);
+        self.ready = Some(ready);
+        true
+    }
+
+    /// Writes what is ready and the rest of the batch.
+    pub(super) fn flush(
+        &mut self,
+        batch: &mut Batch,
+        scratch: &mut Outgoing,
+        space: &Space<'_>,
+        log: Option<&mut PacketLog>,
+    ) {
+        if self.finished {
+            self.cursor = batch.len();
+        }
+        if self.ready.is_none() && matches!(self.cipher, Cipher::Plain) {
+            let cursor = std::mem::take(&mut self.cursor);
+            if let Some(log) = log {
+                log.sent(self.client, batch.from(cursor), batch.from(cursor));
+            }
+            let length = batch.from(cursor).len();
+            let Some(written) = self.write(batch.from(cursor)).filter(|written| *written < length) else {
+                return;
+            };
+            let lists: Vec<_> = batch.replaceable_lists(self.client, cursor).collect();
+            self.keep(written..length, &lists, space, |part| {
+                batch.share(cursor + part.start..cursor + part.end)
+            });
+            return;
+        }
+        // The scratch buffer is large enough for everyone after the first few; `ready` goes back to no memory at all.
+        scratch.clear();
+        if let Some(mut ready) = self.ready.take() {
+            scratch.bytes.append(&mut ready.bytes);
+            scratch.lists.append(&mut ready.lists);
+        }
+        self.encode_batch(batch, scratch, log);
+        self.cursor = 0;
+        self.send(scratch, space);
+    }
+
+    /// Writes what waits and what is ready, as far as the socket takes it.
+    pub(super) fn drain(&mut self, space: &Space<'_>) -> Progress {
+        if let Some(ready) = self.ready.take() {
+            self.send(&ready, space);
+        }
+        let Some(queue) = &mut self.queue else { return Progress::Written };
+        match queue.write_to(&self.socket) {
+            Ok(true) => {
+                self.queue = None;
+                Progress::Written
+            }
+            Ok(false) => Progress::Blocked,
+            Err(_) => {
+                self.cut_off();
+                Progress::Written
+            }
+        }
+    }
+
+    /// Cuts the connection off: whatever it has not received is dropped, and its reader sees the end of the stream.
+    pub(super) fn cut_off(&mut self) {
+        self.finished = true;
+        self.ready = None;
+        self.queue = None;
+        // Fails only if the connection is gone already.
+        let _ = socket2::SockRef::from(&*self.socket).shutdown(Shutdown::Both);
+    }
+
+    /// Encodes the rest of the batch.
+    fn encode_batch(&mut self, batch: &Batch, out: &mut Outgoing, mut log: Option<&mut PacketLog>) {
+        let cursor = std::mem::replace(&mut self.cursor, batch.len());
+        let rest = batch.from(cursor);
+        let mut done = 0;
+        // What Noise has sealed cannot be taken back: the next record would not open without it.
+        if !matches!(self.cipher, Cipher::Noise(_)) {
+            for list in batch.replaceable_lists(self.client, cursor) {
+                let before = rest.get(done..list.start).unwrap_or_default();
+                self.encode(before, out, log.as_deref_mut());
+                let start = out.bytes.len();
+                done = list.end;
+                self.encode(rest.get(list).unwrap_or_default(), out, log.as_deref_mut());
+                out.lists.push(start..out.bytes.len());
+            }
+        }
+        self.encode(rest.get(done..).unwrap_or_default(), out, log);
+    }
+
+    /// Encodes whole packets. A cipher that fails for good ends the connection: there is no way to say anything more on it.
+    fn encode(&mut self, packets: &[u8], out: &mut Outgoing, log: Option<&mut PacketLog>) {
+        if packets.is_empty() || self.finished {
+            return;
+        }
+        let start = out.bytes.len();
+        if self.cipher.seal(packets, &mut out.bytes).is_err() {
+            self.cut_off();
+        } else if let Some(log) = log {
+            log.sent(self.client, packets, out.bytes.get(start..).unwrap_or_default());
+        }
+    }
+
+    /// Writes bytes of the connection's own, and keeps what the socket does not take.
+    fn send(&mut self, outgoing: &Outgoing, space: &Space<'_>) {
+        let Outgoing { bytes, lists } = outgoing;
+        let Some(written) = self.write(bytes).filter(|written| *written < bytes.len()) else { return };
+        self.keep(written..bytes.len(), lists, space, |part| {
+            Bytes::copy_from_slice(bytes.get(part).unwrap_or_default())
+        });
+    }
+
+    /// Writes as much as the socket takes, behind what waits already; `None` if the connection is gone.
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.queue.is_some() || bytes.is_empty() {
+            return Some(0);
+        }
+        write_now(&self.socket, bytes).inspect_err(|_| self.cut_off()).ok()
+    }
+
+    /// Keeps what the socket has not taken, up to the limit; `part` makes the bytes of a range.
+    fn keep(
+        &mut self,
+        rest: Range<usize>,
+        lists: &[Range<usize>],
+        space: &Space<'_>,
+        mut part: impl FnMut(Range<usize>) -> Bytes,
+    ) {
+        let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(Rc::clone(space.total))));
+        let mut kept = rest.start;
+        // One that has been written in part has to be finished.
+        for list in lists.iter().filter(|list| list.start >= rest.start) {
+            queue.push(part(kept..list.start));
+            queue.push_list(part(list.clone()));
+            kept = list.end;
+        }
+        queue.push(part(kept..rest.end));
+        if queue.bytes() > space.each {
+            tracing::info!(client = %self.client, waiting_bytes = queue.bytes(), "cut off: reads too slowly");
+            self.cut_off();
+        }
+    }
+}
+
+impl Outgoing {
+    /// Empties it, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.lists.clear();
+    }
+
+    /// Gives memory back that only large batches need.
+    pub(super) fn shrink(&mut self) {
+        self.bytes.shrink_to(KEPT_BYTES);
+    }
+}
+
+/// Writes as much as the socket takes at once, which may be nothing.
+fn write_now(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match socket.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}
