@@ -359,14 +359,20 @@ activate() { # id, seconds to wait for a confirmation; the configuration on stan
     proof
 }
 
-confirm() { # when it was deployed, in seconds since 1970, or -
-    if [ ! -d "$journal" ]; then
+confirm() { # id, digest of its configuration, when it was deployed in seconds since 1970, or -
+    if [ -d "$journal" ]; then
+        at_work=$(cat "$journal/tried") config=$journal/tried.toml
+    else
         [ ! -d "$setback" ] || refuse went-back "$(cat "$setback/release")" "$(encoded <"$setback/why")"
-        mark "$(current)" "$1"
-        return 0
+        at_work=$(current) config=$etc/server.toml
+    fi
+    # Who goes back while the disk is full cannot write down that it did.
+    if [ "$at_work $(digest_of "$config")" != "$1 $2" ]; then
+        refuse went-back "$1" "$(echo 'nothing tells why, perhaps for want of room' | encoded)"
     fi
     # Marked first: who goes back takes the mark off again.
-    mark "$(cat "$journal/tried")" "$1"
+    mark "$1" "$3"
+    [ -d "$journal" ] || return 0
     if ! decide confirmed && ! is_confirmed; then
         is_going_back || { echo 'the confirmation could not be written down' >&2 && exit 1; }
         refuse went-back "$(cat "$journal/tried")" "$(sed 's/^back //' "$journal/decision" | encoded)"

@@ -184,7 +184,15 @@ pub enum LogSpan {
 }
 
 /// A lock on an instance, released when dropped, and by the system when its holder dies.
-pub trait Held {}
+pub trait Held {
+    /// Makes sure that it is held still, and will be for half an hour at least. What was seen under a lock that was lost in
+    /// between may be true no more.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::LockLost`], or the host's.
+    fn keep(&self) -> Result<(), HostError>;
+}
 
 /// The machine that runs the server of one instance.
 pub trait Host {
@@ -309,13 +317,18 @@ pub trait Host {
     /// The host's. [`Host::revert`] returns to the former from wherever this stopped.
     fn activate(&self, release: &ReleaseId, config: &ServerConfig) -> Result<(), HostError>;
 
-    /// Makes what was activated the one to keep. `deployed_at` (seconds since 1970) marks it as newly deployed, and as
-    /// later than all others even if the clock says otherwise.
+    /// Makes what was activated, which is this release with this configuration, the one to keep. `deployed_at` (seconds
+    /// since 1970) marks it as newly deployed, and as later than all others even if the clock says otherwise.
     ///
     /// # Errors
     ///
-    /// The host's.
-    fn confirm(&self, deployed_at: Option<u64>) -> Result<(), HostError>;
+    /// [`HostError::WentBack`] if the host is at something else by now, or the host's.
+    fn confirm(
+        &self,
+        release: &ReleaseId,
+        config: &ServerConfig,
+        deployed_at: Option<u64>,
+    ) -> Result<(), HostError>;
 
     /// Returns to what was confirmed last, and says what runs now; `None` if nothing does, because there was nothing
     /// before, or the same. Releases that were never confirmed go. Data goes only if it came to be by an

@@ -58,9 +58,19 @@ impl Machine {
     #[must_use]
     pub fn of(instance: &Instance) -> Option<Self> {
         let (ownership, _) = tags::ownership(instance)?;
+        Some(Self::read(instance, ownership))
+    }
+
+    /// Reads a machine that carries no tags of ours yet, as it will be when it has been adopted.
+    #[must_use]
+    pub fn to_adopt(instance: &Instance) -> Self {
+        Self::read(instance, Ownership::Adopted)
+    }
+
+    fn read(instance: &Instance, ownership: Ownership) -> Self {
         let tag = |key: &str| instance.tags.get(key).filter(|value| !value.is_empty()).cloned();
         let bootstrap_key = tag(tags::BOOTSTRAP_KEY);
-        Some(Self {
+        Self {
             id: instance.id.clone(),
             ownership,
             state: instance.state,
@@ -68,7 +78,7 @@ impl Machine {
             pinned_as: instance.client_token.clone().unwrap_or_else(|| instance.id.as_str().to_owned()),
             host_keys: tag(tags::HOST_KEY).into_iter().chain(bootstrap_key.clone()).collect(),
             bootstrap_key,
-        })
+        }
     }
 }
 

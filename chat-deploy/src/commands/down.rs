@@ -22,8 +22,8 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Down) -> Result<Outcome, Er
 }
 
 fn from_host(context: &Context<'_>, args: &cli::Down, session: &Session<'_>) -> Result<(), Error> {
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     let plan = diff_to_nothing(&session.observe_existing()?, !args.no_backup);
     confirm(context, &session.heading(), &plan.outline(), QUESTION, args.yes)?;
-    session.apply(&plan)
+    session.apply(&*lock, &plan)
 }

@@ -10,7 +10,7 @@ use crate::host::ssh::remote::RemoteError;
 use crate::host::{HostError, LogSpan};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Logs) -> Result<Outcome, Error> {
-    let session = place::open_existing(context)?;
+    let session = place::look_at(context)?;
     if !args.follow {
         for line in session.host.log_tail(LogSpan::All, args.lines)? {
             print(context, &line)?;

@@ -200,10 +200,29 @@ impl<'a> MachinePlace<'a> {
         self.connect_to(&self.running()?, Expect::Running)
     }
 
-    /// Connects to the host on a machine that runs.
+    /// Connects to the host of an instance that should be there, to look at it.
+    pub(super) fn look_at_host(&self) -> Result<Session<'a>, Error> {
+        self.look_into(&self.running()?)
+    }
+
+    /// Connects to the host on a machine that runs, and is ready to change it.
     pub(super) fn connect_to(&self, machine: &Machine, expect: Expect) -> Result<Session<'a>, Error> {
+        self.session_over(self.dial_to(machine, expect)?, machine)
+    }
+
+    /// Connects to the host on a machine that runs, to look at it: whatever is found there stays as it is, even the host key
+    /// of the user-data.
+    pub(super) fn look_into(&self, machine: &Machine) -> Result<Session<'a>, Error> {
+        let (connection, machine) = self.dial_vouched(machine, Expect::Running)?;
+        self.session_over(connection, &machine)
+    }
+
+    fn session_over(
+        &self,
+        connection: ssh::session::Session,
+        machine: &Machine,
+    ) -> Result<Session<'a>, Error> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
-        let connection = self.dial_to(machine, expect)?;
         let place = format!("EC2 in {} ({})", self.cloud.region(), machine.id);
         remote::host_over(
             self.context,
@@ -222,15 +241,33 @@ impl<'a> MachinePlace<'a> {
 
     /// Connects to a machine. The host key that was in its user-data is exchanged on the way.
     fn dial_to(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
+        let (mut connection, machine) = self.dial_vouched(machine, expect)?;
+        match &machine.bootstrap_key {
+            Some(bootstrap) => self.exchange_host_key(&mut connection, &machine, bootstrap)?,
+            None if machine.host_keys.is_empty() && machine.ownership == Ownership::Ours => {
+                // Who may not do that is none the worse for it: here the key is pinned.
+                let _ = self.notes(&machine).renew(&connection.host_key());
+            }
+            None => {}
+        }
+        Ok(connection)
+    }
+
+    /// Connects to a machine that has one of the host keys on its tags; returns the machine as its tags are then.
+    fn dial_vouched(
+        &self,
+        machine: &Machine,
+        expect: Expect,
+    ) -> Result<(ssh::session::Session, Machine), Error> {
         match self.dial_by_tags(machine, expect) {
-            Err(error @ Error::Remote(RemoteError::WrongHostKey { .. })) => {
+            Err(error @ Error::Remote(RemoteError::WrongHostKey { .. })) if !machine.host_keys.is_empty() => {
                 // Another run may have exchanged the key since the tags were read.
                 let now = self.running()?;
                 let is_exchanged = now.id == machine.id && now.host_keys != machine.host_keys;
-                if is_exchanged { self.dial_by_tags(&now, expect) } else { Err(error) }
+                if is_exchanged { Ok((self.dial_by_tags(&now, expect)?, now)) } else { Err(error) }
             }
             Err(error) => Err(reach::explain(&self.context.settings.ec2.ssh_from, error, reach::own_address)),
-            dialled => dialled,
+            Ok(connection) => Ok((connection, machine.clone())),
         }
     }
 
@@ -238,22 +275,13 @@ impl<'a> MachinePlace<'a> {
     fn dial_by_tags(&self, machine: &Machine, expect: Expect) -> Result<ssh::session::Session, Error> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
         let target = remote::machine_target(self.context, machine, address)?;
-        let mut connection = match remote::dial(self.context, target, expect) {
+        match remote::dial(self.context, target, expect) {
             Err(Error::Remote(error)) if expect == Expect::Booting && error.is_transient() => {
                 self.show_console(machine);
-                return Err(error.into());
+                Err(error.into())
             }
-            dialled => dialled?,
-        };
-        match &machine.bootstrap_key {
-            Some(bootstrap) => self.exchange_host_key(&mut connection, machine, bootstrap)?,
-            None if machine.host_keys.is_empty() && machine.ownership == Ownership::Ours => {
-                // Who may not do that is none the worse for it: here the key is pinned.
-                let _ = self.notes(machine).renew(&connection.host_key());
-            }
-            None => {}
+            dialled => dialled,
         }
-        Ok(connection)
     }
 
     /// Shows the end of what the machine wrote to its console, which may say why it cannot be reached. EC2 has it minutes

@@ -51,12 +51,21 @@ pub(super) fn existing<'a>(context: &'a Context<'a>) -> Result<Place<'a>, Error>
     deployment(context)
 }
 
-/// Opens an instance that should be there, on a host that can be reached.
+/// Opens an instance that should be there, on a host that can be reached, to change it.
 pub(super) fn open_existing<'a>(context: &'a Context<'a>) -> Result<Session<'a>, Error> {
     match existing(context)? {
         Place::Reachable(session) => Ok(session),
         #[cfg(feature = "ec2")]
         Place::Machine(machine) => machine.connect(),
+    }
+}
+
+/// Opens an instance that should be there, to look at it.
+pub(super) fn look_at<'a>(context: &'a Context<'a>) -> Result<Session<'a>, Error> {
+    match existing(context)? {
+        Place::Reachable(session) => Ok(session),
+        #[cfg(feature = "ec2")]
+        Place::Machine(machine) => machine.look_at_host(),
     }
 }
 

@@ -50,7 +50,7 @@ fn of_machine(
         let expected = server::preview(&source, look.spec.chat_port, None);
         return Ok((place.heading(None), plan.outline().and(expected)));
     };
-    let session = place.connect_to(&machine, super::remote::Expect::Running)?;
+    let session = place.look_into(&machine)?;
     let outline = plan.outline().and(of_server(context, &session)?);
     Ok((place.heading(Some(&machine)), outline))
 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::show_bytes;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
-    let session = place::open_existing(context)?;
+    let session = place::look_at(context)?;
     let state = session.host.state()?;
     for release in &state.releases {
         let is_current = state.current.as_ref() == Some(&release.id);

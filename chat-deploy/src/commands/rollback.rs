@@ -10,7 +10,7 @@ use crate::release::Release;
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome, Error> {
     let session = place::open_existing(context)?;
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     let observed = session.observe_existing()?;
     let release = match &args.release {
         Some(wanted) => named(&observed.host, wanted).map_err(|found| Error::ReleaseNotClear {
@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Rollback) -> Result<Outcome
         session.note(&format!("{} runs {} already; nothing to do", session.instance(), desired.release.id));
     } else {
         confirm(context, &session.heading(), &plan.outline(), "Go back?", args.yes)?;
-        session.apply(&plan)?;
+        session.apply(&*lock, &plan)?;
     }
     connect::print(context, &session, &desired.config, session.host.identity()?)?;
     Ok(Outcome::Done)

@@ -95,7 +95,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) fn apply(&self, plan: &Plan) -> Result<(), Error> {
+    /// Carries a plan out that was made under a lock, which may have been a while ago.
+    pub(super) fn apply(&self, lock: &dyn Held, plan: &Plan) -> Result<(), Error> {
+        lock.keep()?;
         let settling_time =
             if self.host.settles_itself() { Duration::ZERO } else { self.context.settings.settling_time };
         let engine = Engine {

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
 
 /// Starts the server; returns the configuration it has.
 fn start_server(context: &Context<'_>, session: &Session<'_>) -> Result<ServerConfig, Error> {
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     let observed = session.observe_existing()?;
     let host = &observed.host;
     let release = host.current.as_ref().and_then(|current| host.release(current));
@@ -42,7 +42,7 @@ fn start_server(context: &Context<'_>, session: &Session<'_>) -> Result<ServerCo
     if plan.is_empty() {
         session.note(&format!("{} runs already; nothing to do", session.instance()));
     } else {
-        session.apply(&plan)?;
+        session.apply(&*lock, &plan)?;
     }
     connect::print(context, session, config, session.host.identity()?)?;
     Ok(config.clone())

@@ -29,9 +29,11 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
 }
 
 fn stop_server(session: &Session<'_>) -> Result<(), Error> {
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     match session.host.server()? {
-        Server::Running(process) => session.apply(&Plan { steps: vec![Step::Stop { pid: process.pid }] })?,
+        Server::Running(process) => {
+            session.apply(&*lock, &Plan { steps: vec![Step::Stop { pid: process.pid }] })?
+        }
         Server::Stopped { .. } => {
             session.note(&format!("{} does not run; nothing to do", session.instance()));
         }

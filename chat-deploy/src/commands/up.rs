@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
 
 /// Deploys to a host that can be reached.
 fn on_host(context: &Context<'_>, args: &cli::Up, session: &Session<'_>) -> Result<(), Error> {
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     // What would come in the way comes to light before the minutes that a build takes.
     let state = session.host.state()?;
     session.check_obstacles(server::port(context, &state), &state)?;
@@ -33,7 +33,7 @@ fn on_host(context: &Context<'_>, args: &cli::Up, session: &Session<'_>) -> Resu
     let release = server::release_for(context, session, &state)?;
     let (config, plan) = server::plan(context, session, state, release, args.restore.as_deref())?;
     if agree(context, session.instance(), &session.heading(), &plan.outline(), args.yes)? {
-        session.apply(&plan)?;
+        session.apply(&*lock, &plan)?;
     }
     connect::print(context, session, &config, session.host.identity()?)
 }

@@ -102,6 +102,7 @@ pub(super) fn host_hint(error: &HostError) -> Option<String> {
                 .to_owned()
         }
         HostError::Locked { .. } => "wait until it is done, or end it; the lock ends with it".to_owned(),
+        HostError::LockLost { .. } => "run the same command again; nothing was changed".to_owned(),
         HostError::PortTaken { .. } => {
             "stop what listens there, or take another port with `chat-deploy up --port N`".to_owned()
         }

@@ -47,6 +47,14 @@ pub enum HostError {
         /// Who, where that is known: `pid 4242`.
         holder: Option<String>,
     },
+    /// The lock ended while it was needed: with the connection, or because nothing was done for too long.
+    #[error("the lock on {instance} was lost; somebody else may have changed it since")]
+    LockLost {
+        /// Of which instance.
+        instance: InstanceName,
+        /// What became of it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The port belongs to somebody else.
     #[error("{listen} is taken{}", holder.as_ref().map(|h| format!(" by {h}")).unwrap_or_default())]
     PortTaken {

@@ -8,6 +8,7 @@ pub mod remote;
 pub mod rotation;
 pub mod session;
 mod store;
+mod tail;
 pub mod trust;
 
 pub use host::{SshHost, Surroundings};

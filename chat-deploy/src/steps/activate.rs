@@ -29,7 +29,8 @@ pub fn run(engine: &Engine<'_>, activation: &Activation) -> Outcome {
     };
     match started.and_then(|()| wait_until_healthy(engine, &address, &activation.release)) {
         Ok(health) => {
-            engine.host.confirm(activation.deploys.then(|| engine.clock.unix_seconds()))?;
+            let deployed_at = activation.deploys.then(|| engine.clock.unix_seconds());
+            engine.host.confirm(&activation.release.id, &activation.config, deployed_at)?;
             let millis = health.round_trip.as_secs_f64() * 1000.0;
             Ok(Some(format!("{} answers on {address} in {millis:.1} ms", activation.release.id)))
         }

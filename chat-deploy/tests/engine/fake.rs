@@ -206,7 +206,11 @@ impl Host for World {
 
     fn lock(&self) -> Result<Box<dyn Held + '_>, HostError> {
         struct Free;
-        impl Held for Free {}
+        impl Held for Free {
+            fn keep(&self) -> Result<(), HostError> {
+                Ok(())
+            }
+        }
         Ok(Box::new(Free))
     }
 
@@ -300,7 +304,16 @@ impl Host for World {
         self.put_to_work(release, config)
     }
 
-    fn confirm(&self, deployed_at: Option<u64>) -> Result<(), HostError> {
+    fn confirm(
+        &self,
+        release: &ReleaseId,
+        config: &ServerConfig,
+        deployed_at: Option<u64>,
+    ) -> Result<(), HostError> {
+        {
+            let disk = self.disk.borrow();
+            assert_eq!((disk.current.as_ref(), disk.config.as_ref()), (Some(release), Some(config)));
+        }
         if let Some(moment) = deployed_at {
             self.change(|disk| {
                 let current = disk.current.clone();

@@ -129,10 +129,18 @@ fn output_is_passed_on_as_it_is() {
     let server = Sshd::start();
     let session = server.connect();
     let mut copy = Vec::new();
-    let answer =
-        session.receive("head -c 20000000 /dev/zero; echo err >&2; exit 2", LONG, &mut copy).unwrap();
+    let receive = |command: &str, limit_bytes, sink: &mut dyn io::Write| {
+        session.receive(Call { command, input: &mut &b"abc"[..], within: LONG }, limit_bytes, sink)
+    };
+    let command = "head -c 20000000 /dev/zero; echo err >&2; exit 2";
+    let answer = receive(command, 20_000_000, &mut copy).unwrap();
     assert_eq!((answer.code, answer.out.as_str(), answer.err.as_str()), (Some(2), "", "err\n"));
     assert!(copy.len() == 20_000_000 && copy.iter().all(|&byte| byte == 0));
+    let error = receive(command, 19_999_999, &mut io::sink()).unwrap_err();
+    assert!(error.to_string().ends_with(&format!("sent more than 19.9 MB: {command}")), "{error}");
+    let mut copy = Vec::new();
+    receive("cat", 3, &mut copy).unwrap();
+    assert_eq!(copy, b"abc");
 
     struct Full;
     impl io::Write for Full {
@@ -143,7 +151,22 @@ fn output_is_passed_on_as_it_is() {
             Ok(())
         }
     }
-    assert!(matches!(session.receive("echo x", LONG, &mut Full), Err(RemoteError::Sink { .. })));
+    assert!(matches!(receive("echo x", 2, &mut Full), Err(RemoteError::Sink { .. })));
+}
+
+#[test]
+fn what_keeps_coming_may_take_its_time() {
+    let server = Sshd::start();
+    let session = server.connect();
+    let within = Duration::from_millis(1500);
+    let receive = |command: &str| {
+        let mut copy = Vec::new();
+        let call = Call { command, input: &mut io::empty(), within };
+        session.receive(call, 100, &mut copy).map(|_| copy)
+    };
+    assert_eq!(receive("for i in 1 2 3 4; do sleep 0.6; printf $i; done").unwrap(), b"1234");
+    let stuck = receive("echo x; sleep 60");
+    assert!(matches!(stuck, Err(RemoteError::Slow { .. })), "{stuck:?}");
 }
 
 #[test]
@@ -191,9 +214,23 @@ fn what_is_held_goes_on_beside_other_commands() {
     session.renew().unwrap();
     assert_eq!(run(&session, "echo new").out, "new\n");
     assert!(mark.exists());
+    held.keep().unwrap();
+    held.keep().unwrap();
     drop(held);
     wait_until(|| !mark.exists());
     assert_eq!(run(&session, "echo still here").out, "still here\n");
+}
+
+#[test]
+fn what_is_held_no_more_is_noticed() {
+    let server = Sshd::start();
+    let session = server.connect();
+    let (_, held) =
+        session.hold("echo locked; read line; echo still; read line; echo gone >&2", LONG).unwrap();
+    held.keep().unwrap();
+    let error = held.keep().unwrap_err();
+    assert!(error.to_string().ends_with("ended what should have gone on: gone"), "{error}");
+    assert!(held.keep().is_err());
 }
 
 #[test]

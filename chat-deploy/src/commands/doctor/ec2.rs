@@ -4,7 +4,6 @@ use super::{Findings, of_host};
 use crate::cloud::{Action, Cloud, CloudErrorKind, InstanceType, Permission, Subjects, VpcId};
 use crate::commands::Context;
 use crate::commands::machine::{Look, MachinePlace};
-use crate::commands::remote::Expect;
 use crate::error::Error;
 use crate::instance::InstanceName;
 use crate::machine::diff::consider;
@@ -155,7 +154,7 @@ fn of_machine(place: &MachinePlace<'_>, findings: &mut Findings<'_>) -> Result<(
     let Some(machine) = machine else {
         return findings.open("ssh", "there is no machine yet");
     };
-    match place.connect_to(&machine, Expect::Running) {
+    match place.look_into(&machine) {
         Ok(session) => of_host(&session, findings),
         Err(error) => findings.bad("ssh", &error.message(), &error.hints()),
     }

@@ -34,11 +34,11 @@ pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace
         forget_address(machine.and_then(|machine| machine.address))?;
         return check_nothing_left(place);
     };
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     let plan = host_plan(&session, &observed, !args.no_backup)?;
     let outline = plan.outline().and(machine_plan.outline());
     confirm(context, &place.heading(machine.as_ref()), &outline, QUESTION, args.yes)?;
-    session.apply(&plan)?;
+    session.apply(&*lock, &plan)?;
     place.apply(&machine_plan)?;
     check_nothing_left(place)
 }

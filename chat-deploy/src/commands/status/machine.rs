@@ -12,7 +12,6 @@ use crate::clock::Clock as _;
 use crate::cloud::{Image, ImageQuery, Instance, InstanceState, Rule};
 use crate::commands::Context;
 use crate::commands::machine::{MachinePlace, ssh_ranges};
-use crate::commands::remote::Expect;
 use crate::error::Error;
 use crate::machine::plan::{Plan, Step};
 use crate::machine::{Machine, Ownership, image, observe};
@@ -75,7 +74,7 @@ fn of_host(
         report.field("server", "stopped");
         return Ok(None);
     }
-    match place.connect_to(machine, Expect::Running) {
+    match place.look_into(machine) {
         Ok(session) => of_server(context, &session, report),
         // What the cloud says is worth something without what the host says.
         Err(error) => {

@@ -8,7 +8,7 @@ use crate::cloud::InstanceState;
 use crate::commands::machine::{Look, MachinePlace};
 use crate::commands::remote::Expect;
 use crate::commands::server::{self, Source};
-use crate::commands::session::{agree, confirm};
+use crate::commands::session::{Session, agree, confirm};
 use crate::commands::{Context, connect};
 use crate::error::Error;
 use crate::machine::Machine;
@@ -46,7 +46,7 @@ fn together(
     machine: &Machine,
 ) -> Result<(), Error> {
     let session = place.connect_to(machine, Expect::Running)?;
-    let _lock = session.lock()?;
+    let lock = session.lock()?;
     let state = session.host.state()?;
     let port = server::port(context, &state);
     session.check_obstacles(port, &state)?;
@@ -56,9 +56,10 @@ fn together(
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     let outline = machine_plan.outline().and(plan.outline());
     if agree(context, &place.instance, &place.heading(Some(machine)), &outline, args.yes)? {
+        lock.keep()?;
         let (first, last) = closing_last(machine_plan);
         place.apply(&first)?;
-        session.apply(&plan)?;
+        session.apply(&*lock, &plan)?;
         place.apply(&last)?;
     }
     connect::print(context, &session, &config, session.host.identity()?)
@@ -106,11 +107,8 @@ fn in_stages(
         None => None,
     };
     let (first, last) = closing_last(plan);
-    // A machine that runs, and only has to let us in, is the one that was seen.
-    let seen = || look.observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
-    let machine = place.apply(&first)?.or_else(seen).ok_or_else(|| place.unknown())?;
-    let session = place.connect_to(&machine, Expect::Booting)?;
-    let _lock = session.lock()?;
+    let session = arrive(place, look, &first)?;
+    let lock = session.lock()?;
     let state = session.host.state()?;
     let (opening, last) = match rules_for(look, server::port(context, &state))? {
         Some(rules) => closing_last(&rules),
@@ -127,8 +125,50 @@ fn in_stages(
     if !is_agreed {
         confirm(context, &session.heading(), &plan.outline(), "Do this?", false)?;
     }
-    session.apply(&plan)?;
+    session.apply(&*lock, &plan)?;
     place.apply(&last)?;
     session.forget_former_addresses(&config)?;
     connect::print(context, &session, &config, session.host.identity()?)
+}
+
+/// Carries out what it takes to have the machine, and connects to it.
+fn arrive<'a>(place: &MachinePlace<'a>, look: &Look, plan: &Plan) -> Result<Session<'a>, Error> {
+    let Some(machine) = to_adopt(look, plan) else {
+        // A machine that runs, and only has to let us in, is the one that was seen.
+        let seen = || look.observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
+        let machine = place.apply(plan)?.or_else(seen).ok_or_else(|| place.unknown())?;
+        return place.connect_to(&machine, Expect::Booting);
+    };
+    // Nothing of what somebody else made is marked or opened to others before its host key was found right.
+    let (door, rest) = door_first(plan);
+    place.apply(&door)?;
+    let session = place.connect_to(&machine, Expect::Running)?;
+    place.apply(&rest)?;
+    Ok(session)
+}
+
+/// Returns the machine that is to be adopted, if it runs.
+fn to_adopt(look: &Look, plan: &Plan) -> Option<Machine> {
+    let adopts = plan.steps.iter().any(|step| matches!(step, Step::Adopt { .. }));
+    let machine = look.observed.namesake.as_ref().filter(|_| adopts).map(Machine::to_adopt)?;
+    (machine.state == InstanceState::Running && machine.address.is_some()).then_some(machine)
+}
+
+/// Takes out what lets us in by SSH.
+fn door_first(plan: &Plan) -> (Plan, Plan) {
+    let (mut door, mut rest) = (Plan::default(), Plan::default());
+    for step in &plan.steps {
+        let Step::OpenPorts { group, rules } = step else {
+            rest.steps.push(step.clone());
+            continue;
+        };
+        let (ssh, others): (Vec<_>, Vec<_>) =
+            rules.iter().cloned().partition(|rule| rule.from_port == Some(SSH_PORT));
+        for (part, rules) in [(&mut door, ssh), (&mut rest, others)] {
+            if !rules.is_empty() {
+                part.steps.push(Step::OpenPorts { group: group.clone(), rules });
+            }
+        }
+    }
+    (door, rest)
 }

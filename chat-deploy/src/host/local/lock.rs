@@ -20,7 +20,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The lock, held.
 pub(super) struct LocalLock<'a>(&'a LocalHost);
 
-impl Held for LocalLock<'_> {}
+impl Held for LocalLock<'_> {
+    fn keep(&self) -> Result<(), HostError> {
+        // It lasts as long as this process has the file open.
+        Ok(())
+    }
+}
 
 impl Drop for LocalLock<'_> {
     fn drop(&mut self) {

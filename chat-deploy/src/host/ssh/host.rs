@@ -20,11 +20,12 @@ use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 
 use super::remote::{Call, Remote, RemoteError};
+use super::tail::Tail;
 use crate::config::ServerConfig;
 use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus, backup};
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
-use crate::release::{Release, ReleaseId};
+use crate::release::{Release, ReleaseId, digest};
 use answer::{Look, Seen};
 use upload::Upload;
 
@@ -36,8 +37,14 @@ const DATA: &str = "/var/lib/chat";
 const CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How long one may take that stops and starts a server, which has its own limits for that.
 const SERVER_CALL_WITHIN: Duration = Duration::from_secs(120);
-/// How long one may take that moves data, besides the time for the bytes.
+/// How long one may take that moves data there, besides the time for the bytes.
 const TRANSFER_WITHIN: Duration = Duration::from_secs(300);
+/// How long one may pause that moves data here.
+const PAUSE_WITHIN: Duration = Duration::from_secs(60);
+/// The most data that is taken from a host: a hundred times what the server's own limits let it keep.
+const RECEIVED_BYTES: u64 = 4 << 30;
+/// How much of a log is shown at once: the end.
+const LOG_BYTES: usize = 16 << 20;
 /// The least that a connection is expected to carry, in bytes per second.
 const LEAST_RATE: u64 = 20_000;
 /// How much longer than the deployer's own limit the host waits for it to confirm: for its last requests, and for the
@@ -121,6 +128,22 @@ impl<'a> SshHost<'a> {
         }
     }
 
+    /// Calls the script for output that may be long, of which `sink` gets all.
+    fn receive(
+        &self,
+        verb: &'static str,
+        command: &str,
+        input: &[u8],
+        sink: &mut dyn io::Write,
+    ) -> Result<(), HostError> {
+        let call = Call { command, input: &mut &*input, within: PAUSE_WITHIN };
+        let answer = self.remote.receive(call, RECEIVED_BYTES, sink)?;
+        match answer.code {
+            Some(0) => Ok(()),
+            code => Err(HostError::Script { verb, code, said: lines(&answer.err) }),
+        }
+    }
+
     fn simple(&self, verb: &'static str, arguments: &[&str], within: Duration) -> Result<Said, HostError> {
         self.call(verb, arguments, &mut io::empty(), within)
     }
@@ -132,6 +155,21 @@ impl<'a> SshHost<'a> {
         }
         self.identity.set(look.identity.or(self.identity.get()));
         Ok(())
+    }
+}
+
+/// The lock on the host, for as long as a command there holds it.
+struct HostLock<'a> {
+    held: Box<dyn Held + 'a>,
+    instance: &'a InstanceName,
+}
+
+impl Held for HostLock<'_> {
+    fn keep(&self) -> Result<(), HostError> {
+        self.held.keep().map_err(|error| match error {
+            HostError::Remote(RemoteError::Interrupted) => error,
+            error => HostError::LockLost { instance: self.instance.clone(), source: error.into() },
+        })
     }
 }
 
@@ -170,7 +208,7 @@ impl Host for SshHost<'_> {
         let command = script::lock_command(&self.surroundings.holder);
         let (line, held) = self.remote.hold(&command, CALL_WITHIN)?;
         match line.trim_end() {
-            "locked" => Ok(held),
+            "locked" => Ok(Box::new(HostLock { held, instance: &self.instance })),
             line => match line.strip_prefix("held") {
                 Some(holder) => {
                     let holder = Some(holder.trim().to_owned()).filter(|holder| !holder.is_empty());
@@ -313,11 +351,17 @@ impl Host for SshHost<'_> {
         Ok(())
     }
 
-    fn confirm(&self, deployed_at: Option<u64>) -> Result<(), HostError> {
+    fn confirm(
+        &self,
+        release: &ReleaseId,
+        config: &ServerConfig,
+        deployed_at: Option<u64>,
+    ) -> Result<(), HostError> {
         // A change that locked us out must not stay, so we come in once more before we say that it may.
         self.remote.renew()?;
         let moment = deployed_at.map_or("-".to_owned(), |moment| moment.to_string());
-        self.simple("confirm", &[&moment], CALL_WITHIN)?;
+        let config = digest::of_bytes(config.text.as_bytes()).to_string();
+        self.simple("confirm", &[release.as_str(), &config, &moment], CALL_WITHIN)?;
         self.is_activating.set(false);
         Ok(())
     }
@@ -341,8 +385,10 @@ impl Host for SshHost<'_> {
             LogSpan::LastRun if self.is_activating.get() => "tried",
             LogSpan::LastRun => "last",
         };
-        let said = self.simple("log", &[span, &lines.to_string()], CALL_WITHIN)?;
-        Ok(said.out.lines().map(printable).collect())
+        let command = script::command("log", &[span, &lines.to_string()]);
+        let mut kept = Tail::new(LOG_BYTES);
+        self.receive("log", &command, script::line()?.as_bytes(), &mut kept)?;
+        Ok(kept.lines().iter().map(|line| printable(line)).collect())
     }
 
     fn follow_log(
@@ -359,11 +405,7 @@ impl Host for SshHost<'_> {
 
     fn backup(&self) -> Result<PathBuf, HostError> {
         backup::write(&self.surroundings.backups, &self.instance, |file| {
-            let answer = self.remote.receive(&script::backup_command(), TRANSFER_WITHIN, file)?;
-            match answer.code {
-                Some(0) => Ok(()),
-                code => Err(HostError::Script { verb: "backup", code, said: lines(&answer.err) }),
-            }
+            self.receive("backup", &script::backup_command(), &[], file)
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::keys::KeyError;
 use super::known_hosts::PinnedHostsError;
 use crate::host::Held;
+use crate::plan::show_bytes;
 
 /// A verified, authenticated connection to one host as its login user. Commands are lines for a POSIX shell.
 pub trait Remote {
@@ -21,7 +22,7 @@ pub trait Remote {
     fn run(&self, call: Call<'_>) -> Result<Answer, RemoteError>;
 
     /// Runs a command that goes on until the result is dropped or this process dies; returns with the command's first line
-    /// of output. Its standard input stays open for as long.
+    /// of output. Its standard input stays open for as long, and it answers each line in there with one of its own.
     ///
     /// # Errors
     ///
@@ -36,15 +37,16 @@ pub trait Remote {
     /// code than 0.
     fn follow(&self, command: &str, sink: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), RemoteError>;
 
-    /// Runs a command to its end and passes its output, byte by byte as it is, on to `sink`.
+    /// Runs a command to its end and passes its output, byte by byte as it is, on to `sink`. There may be any length of it up
+    /// to `limit_bytes`, so the call's `within` is for the time until something comes, each time.
     ///
     /// # Errors
     ///
-    /// [`RemoteError`], the sink's as [`RemoteError::Sink`].
+    /// [`RemoteError`], the sink's as [`RemoteError::Sink`]; [`RemoteError::TooMuch`].
     fn receive(
         &self,
-        command: &str,
-        within: Duration,
+        call: Call<'_>,
+        limit_bytes: u64,
         sink: &mut dyn io::Write,
     ) -> Result<Answer, RemoteError>;
 
@@ -230,6 +232,16 @@ pub enum RemoteError {
         peer: String,
         /// How.
         answer: Answer,
+    },
+    /// There was no end to what a command wrote.
+    #[error("{peer} sent more than {}: {doing}", show_bytes(*limit_bytes))]
+    TooMuch {
+        /// Who.
+        peer: String,
+        /// During what.
+        doing: String,
+        /// How much it may be, in bytes.
+        limit_bytes: u64,
     },
     /// What was to be sent could not be read.
     #[error("what is sent to {peer} cannot be read")]

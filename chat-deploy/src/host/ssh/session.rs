@@ -203,11 +203,11 @@ impl Remote for Session {
 
     fn receive(
         &self,
-        command: &str,
-        within: Duration,
+        call: Call<'_>,
+        limit_bytes: u64,
         sink: &mut dyn io::Write,
     ) -> Result<Answer, RemoteError> {
-        exec::receive(&self.link(), command, within, sink, &self.interrupt)
+        exec::receive(&self.link(), call, limit_bytes, sink, &self.interrupt)
     }
 
     fn renew(&self) -> Result<(), RemoteError> {

@@ -29,13 +29,19 @@ const FOUNDATION: [(&str, &str); 4] = [
 /// the script.
 const LOADER: &str = r#"IFS= read -r s && eval "$(printf %s "$s" | base64 -d | gzip -d)""#;
 
-/// Holds the lock for as long as somebody holds standard input open, but not for ever. The file stays when nobody has the
-/// lock any more; it is empty talk then, and gone after a restart of the machine.
-const LOCK: &str = r#"umask 077; exec 9>>/run/chat-deploy.lock
+/// Where the lock is.
+const LOCK_FILE: &str = "/run/chat-deploy.lock";
+/// How long it is held without a word, in seconds.
+const LOCK_SECONDS: u32 = 1800;
+
+/// Holds the lock for as long as somebody holds standard input open, but not for ever: after a while of silence there, it
+/// lets go. The file stays when nobody has the lock any more; it is empty talk then, and gone after a restart of the machine.
+const LOCK: &str = r#"umask 077; exec 9>>"$1"
 if flock -w 3 9; then
-    printf '%s\n' "$1" >/run/chat-deploy.lock; echo locked; exec timeout 1800 cat >/dev/null
+    printf '%s\n' "$3" >"$1"; echo locked
+    while word=$(timeout "$2" head -n 1) && [ -n "$word" ]; do echo locked; done
 else
-    printf 'held %s\n' "$(head -c 200 /run/chat-deploy.lock | tr -cd '[:print:]')"
+    printf 'held %s\n' "$(head -c 200 "$1" | tr -cd '[:print:]')"
 fi"#;
 
 /// The data as `host/backup.rs` has it; the server's control socket is none.
@@ -50,7 +56,7 @@ pub(super) fn command(verb: &str, arguments: &[&str]) -> String {
 
 /// Returns the command that takes the lock in the name of `holder`: it answers `locked` or `held`, and by whom.
 pub(super) fn lock_command(holder: &str) -> String {
-    as_root(&["sh", "-c", LOCK, "chat-host", holder])
+    as_root(&["sh", "-c", LOCK, "chat-host", LOCK_FILE, &LOCK_SECONDS.to_string(), holder])
 }
 
 /// Returns the command that writes the data to its output, as a tar file.
@@ -115,7 +121,10 @@ fn as_root(words: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -134,6 +143,40 @@ mod tests {
                 assert!(Command::new(shell).args(["-n", "-c", part]).status().unwrap().success());
             }
         }
+    }
+
+    #[test]
+    fn the_lock_ends_with_its_holder_or_after_a_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lock");
+        let hold = |seconds: &str, who: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", LOCK, "chat-host"]).arg(&file).args([seconds, who]);
+            let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut answers = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
+            let first = answers.next();
+            (holder, answers, first)
+        };
+        let (mut first, mut answers, said) = hold("60", "me");
+        assert_eq!(said.as_deref(), Some("locked"));
+        writeln!(first.stdin.as_ref().unwrap(), "?").unwrap();
+        assert_eq!(answers.next().as_deref(), Some("locked"));
+        assert_eq!(hold("60", "you").2.as_deref(), Some("held me"));
+        drop(first.stdin.take());
+        first.wait().unwrap();
+
+        let (mut second, mut answers, said) = hold("1", "you");
+        assert_eq!(said.as_deref(), Some("locked"));
+        // A word is worth another second.
+        thread::sleep(Duration::from_millis(700));
+        writeln!(second.stdin.as_ref().unwrap(), "?").unwrap();
+        assert_eq!(answers.next().as_deref(), Some("locked"));
+        assert_eq!(answers.next(), None);
+        second.wait().unwrap();
+        let (mut third, _, said) = hold("60", "them");
+        assert_eq!(said.as_deref(), Some("locked"));
+        drop(third.stdin.take());
+        third.wait().unwrap();
     }
 
     #[test]

@@ -56,7 +56,11 @@ impl Remote for &Scripted {
 
     fn hold(&self, _: &str, _: Duration) -> Result<(String, Box<dyn Held + '_>), RemoteError> {
         struct Free;
-        impl Held for Free {}
+        impl Held for Free {
+            fn keep(&self) -> Result<(), HostError> {
+                Err(RemoteError::Refused { peer: "host".to_owned() }.into())
+            }
+        }
         Ok((self.answers.borrow_mut().pop_front().unwrap().out, Box::new(Free)))
     }
 
@@ -64,8 +68,14 @@ impl Remote for &Scripted {
         Err(RemoteError::Interrupted)
     }
 
-    fn receive(&self, _: &str, _: Duration, _: &mut dyn io::Write) -> Result<Answer, RemoteError> {
-        Ok(self.answers.borrow_mut().pop_front().unwrap())
+    fn receive(&self, call: Call<'_>, _: u64, sink: &mut dyn io::Write) -> Result<Answer, RemoteError> {
+        let answer = if call.command.contains("'chat-host'") {
+            self.run(call)?
+        } else {
+            self.answers.borrow_mut().pop_front().unwrap()
+        };
+        sink.write_all(answer.out.as_bytes()).unwrap();
+        Ok(answer)
     }
 
     fn renew(&self) -> Result<(), RemoteError> {
@@ -136,7 +146,8 @@ fn a_failure_carries_what_the_host_said() {
 fn the_lock_is_ours_or_somebody_is_named() {
     let remote = Scripted::of(&[(0, "locked"), (0, "held me@desk, pid 7"), (0, "held "), (0, "hello")]);
     let host = remote.host();
-    assert!(host.lock().is_ok());
+    let lost = host.lock().unwrap().keep().unwrap_err();
+    assert_eq!(lost.to_string(), "the lock on myserver was lost; somebody else may have changed it since");
     let refused = || host.lock().map(drop).unwrap_err().to_string();
     assert_eq!(refused(), "another chat-deploy works on myserver (me@desk, pid 7)");
     assert_eq!(refused(), "another chat-deploy works on myserver");
@@ -165,9 +176,10 @@ fn what_an_activation_says_answers_the_next_question() {
 fn a_confirmation_comes_over_a_new_connection() {
     let remote = Scripted::of(&[(0, ""), (0, "")]);
     let host = remote.host();
-    host.confirm(Some(1_770_000_000)).unwrap();
-    host.confirm(None).unwrap();
-    assert_eq!(remote.verbs(), ["confirm 1770000000", "confirm -"]);
+    host.confirm(&id(), &config(), Some(1_770_000_000)).unwrap();
+    host.confirm(&id(), &config(), None).unwrap();
+    let what = format!("confirm {} {}", id(), digest::of_bytes(config().text.as_bytes()));
+    assert_eq!(remote.verbs(), [format!("{what} 1770000000"), format!("{what} -")]);
     assert_eq!(remote.renewed.get(), 2);
 }
 

@@ -1,14 +1,15 @@
 //! Commands on a connection: each on a channel of its own, which libssh2 keeps apart.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::link::{Link, is_again_io};
 use super::patience::{Patience, Stop};
-use crate::host::Held;
 use crate::host::ssh::remote::{Answer, Call, RemoteError};
+use crate::host::ssh::tail::Tail;
+use crate::host::{Held, HostError};
 use crate::interrupt::Interrupt;
 
 /// How much input is read at once. libssh2 cuts it into packets of 32 KiB, as many as the other side's window takes.
@@ -25,6 +26,9 @@ const KEPT_OUT_BYTES: usize = 1024 * 1024;
 /// How much of what went wrong is kept: the end.
 const KEPT_ERR_BYTES: usize = 64 * 1024;
 
+/// What a command that is held is sent, to see whether it still is.
+const ARE_YOU_THERE: &[u8] = b"?\n";
+
 /// How much of a command is shown in a message.
 const SHOWN_CHARS: usize = 80;
 
@@ -37,24 +41,28 @@ enum Flow {
     Enough,
 }
 
-/// A command that goes on at the other side until this is dropped.
-struct HeldCommand {
-    channel: ssh2::Channel,
-    /// Keeps the connection open.
-    _link: Arc<Link>,
-}
+/// A command that goes on at the other side until this is dropped. Its patience is that for one answer.
+struct HeldCommand(RefCell<Running>);
 
-impl Held for HeldCommand {}
+impl Held for HeldCommand {
+    fn keep(&self) -> Result<(), HostError> {
+        let running = &mut *self.0.borrow_mut();
+        running.patience.renew();
+        running.write(ARE_YOU_THERE)?;
+        running.first_line()?;
+        Ok(())
+    }
+}
 
 impl Drop for HeldCommand {
     fn drop(&mut self) {
         // Sends the end of its input, which ends it; its answer is of no interest.
-        let _ = self.channel.close();
+        let _ = self.0.get_mut().channel.close();
     }
 }
 
 /// Runs a command to its end.
-pub(super) fn run(link: &Link, call: Call<'_>, interrupt: &Interrupt) -> Result<Answer, RemoteError> {
+pub(super) fn run(link: &Arc<Link>, call: Call<'_>, interrupt: &Interrupt) -> Result<Answer, RemoteError> {
     let mut out = Vec::new();
     let mut keep = |bytes: &[u8]| {
         let room = KEPT_OUT_BYTES - out.len();
@@ -67,22 +75,37 @@ pub(super) fn run(link: &Link, call: Call<'_>, interrupt: &Interrupt) -> Result<
     running.answer(&out)
 }
 
-/// Runs a command to its end and passes its output on.
+/// Runs a command to its end and passes its output on, as long as some comes and it is not too much.
 pub(super) fn receive(
-    link: &Link,
-    command: &str,
-    within: Duration,
+    link: &Arc<Link>,
+    call: Call<'_>,
+    limit_bytes: u64,
     sink: &mut dyn io::Write,
     interrupt: &Interrupt,
 ) -> Result<Answer, RemoteError> {
-    let mut running = Running::start(link, command, Patience::new(within, interrupt))?;
-    running.pump(Some(&mut io::empty()), &mut |bytes| sink.write_all(bytes).map(|()| Flow::On))?;
+    let mut running = Running::start(link, call.command, Patience::new(call.within, interrupt))?;
+    running.renews_patience = true;
+    let mut left = limit_bytes;
+    let mut is_too_much = false;
+    running.pump(Some(call.input), &mut |bytes| match left.checked_sub(bytes.len() as u64) {
+        Some(rest) => {
+            left = rest;
+            sink.write_all(bytes).map(|()| Flow::On)
+        }
+        None => {
+            is_too_much = true;
+            Ok(Flow::Enough)
+        }
+    })?;
+    if is_too_much {
+        return Err(RemoteError::TooMuch { peer: link.peer.clone(), doing: running.doing, limit_bytes });
+    }
     running.answer(&[])
 }
 
 /// Passes on the output of a command, line by line, until the run is interrupted or the command ends.
 pub(super) fn follow(
-    link: &Link,
+    link: &Arc<Link>,
     command: &str,
     sink: &mut dyn FnMut(&str) -> io::Result<()>,
     interrupt: &Interrupt,
@@ -107,33 +130,23 @@ pub(super) fn hold(
     interrupt: &Interrupt,
 ) -> Result<(String, Box<dyn Held>), RemoteError> {
     let mut running = Running::start(link, command, Patience::new(within, interrupt))?;
-    let mut line = Vec::new();
-    let mut has_line = false;
-    running.pump(None, &mut |bytes| {
-        let end = bytes.iter().position(|&byte| byte == b'\n');
-        line.extend(bytes.iter().take(end.unwrap_or(bytes.len()).min(KEPT_OUT_BYTES - line.len())));
-        has_line = end.is_some();
-        Ok(if has_line { Flow::Enough } else { Flow::On })
-    })?;
-    if !has_line {
-        let answer = running.answer(&line)?;
-        return Err(RemoteError::Ended { peer: link.peer.clone(), answer });
-    }
-    let held = HeldCommand { channel: running.channel, _link: Arc::clone(link) };
-    Ok((String::from_utf8_lossy(&line).into_owned(), Box::new(held)))
+    let line = running.first_line()?;
+    Ok((line, Box::new(HeldCommand(RefCell::new(running)))))
 }
 
 /// A command under way.
-struct Running<'a> {
-    link: &'a Link,
+struct Running {
+    link: Arc<Link>,
     channel: ssh2::Channel,
     err: Tail,
     doing: String,
     patience: Patience,
+    /// Whether output gives it more time.
+    renews_patience: bool,
 }
 
-impl<'a> Running<'a> {
-    fn start(link: &'a Link, command: &str, patience: Patience) -> Result<Self, RemoteError> {
+impl Running {
+    fn start(link: &Arc<Link>, command: &str, patience: Patience) -> Result<Self, RemoteError> {
         let doing = shown(command);
         let open = || link.ssh.channel_open("session", WINDOW_BYTES, PACKET_BYTES, None);
         let started = link.finish(&patience, open).and_then(|mut channel| {
@@ -141,7 +154,10 @@ impl<'a> Running<'a> {
             Ok(channel)
         });
         match started {
-            Ok(channel) => Ok(Self { link, channel, err: Tail::default(), doing, patience }),
+            Ok(channel) => {
+                let (link, err) = (Arc::clone(link), Tail::new(KEPT_ERR_BYTES));
+                Ok(Self { link, channel, err, doing, patience, renews_patience: false })
+            }
             Err(stop) => {
                 if !matches!(stop, Stop::Failed(_)) {
                     link.cut();
@@ -181,6 +197,36 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Reads up to the end of a line. What comes after it is passed over.
+    fn first_line(&mut self) -> Result<String, RemoteError> {
+        let mut line = Vec::new();
+        let mut has_line = false;
+        self.pump(None, &mut |bytes| {
+            let end = bytes.iter().position(|&byte| byte == b'\n');
+            line.extend(bytes.iter().take(end.unwrap_or(bytes.len()).min(KEPT_OUT_BYTES - line.len())));
+            has_line = end.is_some();
+            Ok(if has_line { Flow::Enough } else { Flow::On })
+        })?;
+        if !has_line {
+            return Err(RemoteError::Ended { peer: self.link.peer.clone(), answer: self.answer(&line)? });
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// Sends all of it.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), RemoteError> {
+        while !bytes.is_empty() {
+            match self.channel.write(bytes) {
+                Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+                Err(error) if is_again_io(&error) => {
+                    self.link.wait(&self.patience).map_err(|stop| self.stopped(stop))?;
+                }
+                Err(error) => return Err(self.broken(error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Sends what the other side takes at once. Returns the input unless it is at its end, and whether anything was sent.
     fn send<'r>(&mut self, mut input: Input<'r>) -> Result<(Option<Input<'r>>, bool), RemoteError> {
         let failed = |source| RemoteError::Input { peer: self.link.peer.clone(), source };
@@ -207,6 +253,9 @@ impl<'a> Running<'a> {
         match self.channel.read(chunk) {
             Ok(0) => Ok((Flow::On, false)),
             Ok(length) => {
+                if self.renews_patience {
+                    self.patience.renew();
+                }
                 let sunk = sink(chunk.get(..length).unwrap_or_default());
                 let flow =
                     sunk.map_err(|source| RemoteError::Sink { peer: self.link.peer.clone(), source })?;
@@ -230,8 +279,8 @@ impl<'a> Running<'a> {
     }
 
     /// Waits until the command has ended, and says how.
-    fn answer(mut self, out: &[u8]) -> Result<Answer, RemoteError> {
-        let link = self.link;
+    fn answer(&mut self, out: &[u8]) -> Result<Answer, RemoteError> {
+        let link = Arc::clone(&self.link);
         link.finish(&self.patience, || self.channel.wait_close()).map_err(|stop| self.stopped(stop))?;
         let failed = |error| self.stopped(Stop::Failed(error));
         let signal = self.channel.exit_signal().map_err(failed)?.exit_signal;
@@ -280,21 +329,6 @@ impl<'r> Input<'r> {
 
     fn sent(&mut self, length: usize) {
         self.sent += length;
-    }
-}
-
-/// The last bytes of a stream.
-#[derive(Default)]
-struct Tail(VecDeque<u8>);
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.0.extend(bytes);
-        self.0.drain(..self.0.len().saturating_sub(KEPT_ERR_BYTES));
-    }
-
-    fn text(&mut self) -> String {
-        String::from_utf8_lossy(self.0.make_contiguous()).into_owned()
     }
 }
 

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Patience {
     /// `None` only for what the person ends.
     until: Option<Instant>,
-    /// What it was at first, for messages.
+    /// What it was at first.
     pub(super) within: Duration,
     interrupt: Interrupt,
 }
@@ -42,6 +42,11 @@ impl Patience {
     /// Waits until the person ends it.
     pub(super) fn endless(interrupt: &Interrupt) -> Self {
         Self { until: None, within: Duration::MAX, interrupt: interrupt.clone() }
+    }
+
+    /// Starts anew, since something came of the wait.
+    pub(super) fn renew(&mut self) {
+        self.until = Instant::now().checked_add(self.within);
     }
 
     /// Returns how long the next wait may be, at most.
