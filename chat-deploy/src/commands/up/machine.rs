@@ -3,8 +3,10 @@
 //! Where a machine runs already, both are looked at, shown and done as one. A new machine's server is shown as what it
 //! will be, and is built while the machine boots.
 
+use ipnet::Ipv4Net;
+
 use crate::cli;
-use crate::cloud::InstanceState;
+use crate::cloud::{InstanceState, Rule};
 use crate::commands::machine::{Look, MachinePlace};
 use crate::commands::remote::Expect;
 use crate::commands::server::{self, Source};
@@ -140,7 +142,7 @@ fn arrive<'a>(place: &MachinePlace<'a>, look: &Look, plan: &Plan) -> Result<Sess
         return place.connect_to(&machine, Expect::Booting);
     };
     // Nothing of what somebody else made is marked or opened to others before its host key was found right.
-    let (door, rest) = door_first(plan);
+    let (door, rest) = if is_open(look) { (Plan::default(), plan.clone()) } else { door_first(plan) };
     place.apply(&door)?;
     let session = place.connect_to(&machine, Expect::Running)?;
     place.apply(&rest)?;
@@ -152,6 +154,18 @@ fn to_adopt(look: &Look, plan: &Plan) -> Option<Machine> {
     let adopts = plan.steps.iter().any(|step| matches!(step, Step::Adopt { .. }));
     let machine = look.observed.namesake.as_ref().filter(|_| adopts).map(Machine::to_adopt)?;
     (machine.state == InstanceState::Running && machine.address.is_some()).then_some(machine)
+}
+
+/// Tells whether rules that are there already let in by SSH whoever shall be.
+fn is_open(look: &Look) -> bool {
+    let lets_in = |rule: &Rule, range: &Ipv4Net| {
+        let ports = rule.from_port.unwrap_or(0)..=rule.to_port.unwrap_or(u16::MAX);
+        let source = rule.source.parse::<Ipv4Net>();
+        ["tcp", "-1"].contains(&rule.protocol.as_str())
+            && ports.contains(&SSH_PORT)
+            && source.is_ok_and(|source| source.contains(range))
+    };
+    look.spec.ssh_from.iter().all(|range| look.observed.rules.iter().any(|there| lets_in(&there.rule, range)))
 }
 
 /// Takes out what lets us in by SSH.
