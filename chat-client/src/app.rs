@@ -150,11 +150,13 @@ pub enum Effect {
     Probe,
     /// Close the connection, or stop opening it.
     Close,
+    /// Connect to another server as well, with a state machine of its own: [`App::beside`].
+    OpenBeside(Destination),
     /// Ask the person; answered by [`Event::Answer`].
     Ask(Question),
     /// Let the screen do something.
     Screen(ScreenCommand),
-    /// End the program.
+    /// End the program, or what belongs to this state machine.
     Quit(Exit),
 }
 
@@ -203,6 +205,8 @@ pub enum Exit {
     Failed,
     /// The person stopped it.
     Interrupted,
+    /// Only this server was to be left; others may be talked with.
+    Closed,
 }
 
 /// Which of the two requests with a password.
@@ -272,6 +276,13 @@ impl App {
             held: None,
             effects: Vec::new(),
         }
+    }
+
+    /// Makes a client for another server, used as this one is.
+    #[must_use]
+    pub fn beside(&mut self, destination: Destination) -> Self {
+        let seed = self.backoff.next_seed();
+        Self::new(Config { destination, ..self.config.clone() }, seed)
     }
 
     /// Takes an event and returns what is to be done, in order.

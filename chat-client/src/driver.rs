@@ -1,25 +1,41 @@
-//! Runs the state machine: its effects become packets, questions and lines, and what comes back becomes events.
+//! Runs the state machines, one per server: their effects become packets, questions and lines, and what comes back becomes
+//! events.
 //!
-//! One task, no locks. The person or program is behind [`Front`]: `lines` for pipes, `terminal` for people.
+//! One task, no locks. The person or program is behind [`Front`]: `lines` for pipes, `terminal` for people. `connection` is
+//! what one state machine has of the network, `sleep` notices that the computer slept.
+
+mod connection;
+mod sleep;
 
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 use tokio::time::sleep_until;
 
+use self::connection::Connection;
+use self::sleep::SleepWatch;
 use crate::app::command::ScreenCommand;
 use crate::app::{App, Destination, Effect, Event, Exit, Question, Show, Status};
-use crate::link::{self, Incoming, Link, LinkError, Opened, Target};
+use crate::link::{Incoming, Link, Target};
 
 /// How often to look whether the computer slept.
 const SLEEP_WATCH_EVERY: Duration = Duration::from_secs(5);
-/// A wall clock is set right by less than this.
-const SLEPT: Duration = Duration::from_secs(10);
+/// A person talks with this many servers at most.
+const MAX_TABS: usize = 16;
+
+/// One of the servers that are talked with, counted from 0; no number is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TabId(pub u32);
+
+impl TabId {
+    /// The one that is there from the start; in a pipe there is no other.
+    pub const FIRST: Self = Self(0);
+}
 
 /// Who or what uses the client.
 pub trait Front {
@@ -28,215 +44,248 @@ pub trait Front {
     /// # Errors
     ///
     /// What the system said when it could not be written.
-    fn show(&mut self, show: &Show) -> io::Result<()>;
+    fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()>;
 
-    /// Takes note of how things stand now.
-    fn follow(&mut self, _status: Status) {}
+    /// Takes note of how things stand now; the first time also of the tab.
+    fn follow(&mut self, _tab: TabId, _status: Status) {}
+
+    /// Takes note that a tab is closed.
+    fn close(&mut self, _tab: TabId) {}
 
     /// Does what only a screen can do. Only called on those that [say](crate::app::Config::screen) that they are one.
-    fn command(&mut self, _command: ScreenCommand) {}
+    fn command(&mut self, _tab: TabId, _command: ScreenCommand) {}
 
     /// Begins to wait for a line, unless that is so already.
-    fn want_line(&mut self);
+    fn want_line(&mut self, tab: TabId);
 
     /// Asks a question. Only called while no line is waited for.
-    fn ask(&mut self, question: Question);
+    fn ask(&mut self, tab: TabId, question: Question);
 
-    /// Waits until more can be shown; until then nothing more is read from the server.
+    /// Waits until more can be shown; until then nothing more is read from the servers.
     fn room(&self) -> impl Future<Output = ()> + 'static;
 
     /// Waits for the next line, answer, interrupt or end of input. May be dropped and called again at any time.
-    fn next(&mut self) -> impl Future<Output = Event>;
+    fn next(&mut self) -> impl Future<Output = (TabId, Event)>;
 }
 
-/// Drives `app` until it ends. `target` says how to connect; its address and encryption are the app's to choose.
+/// Drives `app`, and those it opens beside it, until they end. `target` says how to connect; where to and how to encrypt is
+/// the app's to choose.
 ///
 /// # Errors
 ///
 /// What the system said when something could not be shown. A reader who went away ([`io::ErrorKind::BrokenPipe`]) is
 /// none: the program then ends as if it had been told to.
-pub async fn run(mut app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Exit> {
-    let mut connection = Connection { target, state: State::None };
-    let mut events = VecDeque::from([first]);
-    let mut stale = true;
+pub async fn run(app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Exit> {
+    let mut tabs = Tabs::new(app, target, first);
     let mut sleep_watch = SleepWatch::new(Instant::now(), SystemTime::now());
     loop {
-        while let Some(event) = events.pop_front() {
-            // Messages change nothing that a status line shows, and there may be thousands in a second.
-            stale |= !matches!(event, Event::Incoming(Incoming::Packet { kind: PacketType::MESSAGE, .. }));
-            for effect in app.handle(Instant::now(), event) {
-                match perform(effect, &mut connection, front, &mut events) {
-                    Ok(None) => {}
-                    Ok(Some(exit)) => return Ok(exit),
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
-                    Err(error) => return Err(error),
-                }
-            }
+        match tabs.react(front) {
+            Ok(None) => {}
+            Ok(Some(exit)) => return Ok(exit),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
+            Err(error) => return Err(error),
         }
-        if std::mem::take(&mut stale) {
-            front.follow(app.status());
-        }
-        if app.wants_line() && !connection.is_congested() {
-            front.want_line();
-        }
-        let deadline = app.deadline().map(tokio::time::Instant::from_std);
-        let (room, stopping) = (front.room(), app.is_stopping());
+        tabs.tell(front);
+        let deadline = tabs.deadline();
+        let (room, stopping) = (front.room(), tabs.is_stopping());
         let event = tokio::select! {
             event = front.next() => Some(event),
             () = tokio::time::sleep(SLEEP_WATCH_EVERY) => None,
             event = async {
-                // While nothing is read from the server, no time counts against it. Stopping waits for nobody.
+                // While nothing is read from the servers, no time counts against them. Stopping waits for nobody.
                 if !stopping {
                     room.await;
                 }
                 tokio::select! {
-                    event = connection.next() => event,
-                    () = due(deadline) => Event::Deadline,
+                    event = tabs.next() => Some(event),
+                    () = due(deadline) => None,
                 }
-            } => Some(event),
+            } => {
+                if event.is_none() {
+                    tabs.pass_deadlines(Instant::now());
+                }
+                event
+            }
         };
         if sleep_watch.slept(Instant::now(), SystemTime::now()) {
-            events.push_back(Event::Woke);
+            tabs.wake();
         }
-        events.extend(event);
+        tabs.events.extend(event);
     }
 }
 
-/// Notices that the computer slept: then the wall clock goes on, and the clock that waits are measured with stands still.
-struct SleepWatch {
-    steady: Instant,
-    wall: SystemTime,
-}
-
-impl SleepWatch {
-    fn new(steady: Instant, wall: SystemTime) -> Self {
-        Self { steady, wall }
-    }
-
-    /// Tells whether the computer slept since it was last asked. A wall clock that was set may look like that, and does
-    /// no harm.
-    fn slept(&mut self, steady: Instant, wall: SystemTime) -> bool {
-        let awake = steady.saturating_duration_since(self.steady);
-        let passed = wall.duration_since(self.wall).unwrap_or_default();
-        (self.steady, self.wall) = (steady, wall);
-        passed > awake + SLEPT
-    }
-}
-
-async fn due(deadline: Option<tokio::time::Instant>) {
+async fn due(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => sleep_until(deadline).await,
+        Some(deadline) => sleep_until(deadline.into()).await,
         None => pending().await,
     }
 }
 
-fn perform(
-    effect: Effect,
-    connection: &mut Connection,
-    front: &mut impl Front,
-    events: &mut VecDeque<Event>,
-) -> io::Result<Option<Exit>> {
-    let sent = match effect {
-        Effect::Show(show) => {
-            front.show(&show)?;
-            Ok(())
-        }
-        Effect::Ask(question) => {
-            front.ask(question);
-            Ok(())
-        }
-        Effect::Open(Destination { address, encryption, identity }) => {
-            connection.target.address = address;
-            connection.target.encryption = encryption;
-            connection.target.trust.demanded = identity;
-            connection.open();
-            Ok(())
-        }
-        Effect::Send { kind, text } => connection.link(|link| link.send(kind, text.as_bytes())),
-        Effect::SendCredentials { kind, user, password } => {
-            let body = Secret::new(format!("{user}:{}", password.expose()));
-            connection.link(|link| link.send(kind, body.expose().as_bytes()))
-        }
-        Effect::Switch(to) => connection.link(|link| link.switch(to)),
-        Effect::Probe => connection.link(Link::probe),
-        Effect::Close => {
-            connection.state = State::None;
-            Ok(())
-        }
-        Effect::Screen(command) => {
-            front.command(command);
-            Ok(())
-        }
-        Effect::Quit(exit) => return Ok(Some(exit)),
-    };
-    if let Err(error) = sent {
-        events.push_back(Event::NotSent(error));
-    }
-    Ok(None)
+/// One server that is talked with.
+struct Tab {
+    id: TabId,
+    app: App,
+    connection: Connection,
+    /// What the front knows of it is not how things stand.
+    stale: bool,
 }
 
-/// The one connection there is, or its making.
-struct Connection {
-    target: Target,
-    state: State,
+impl Tab {
+    async fn next(&mut self) -> (TabId, Event) {
+        (self.id, self.connection.next().await)
+    }
 }
 
-enum State {
-    None,
-    Opening(Pin<Box<dyn Future<Output = Result<Opened, LinkError>>>>),
-    Open(Box<Link>),
+/// All of them, and what they have not heard yet.
+struct Tabs {
+    tabs: Vec<Tab>,
+    events: VecDeque<(TabId, Event)>,
+    opened: u32,
+    /// How the program ends, once it has been told to.
+    exit: Option<Exit>,
+    /// Whose turn it is to be listened to first.
+    turn: usize,
 }
 
-impl Connection {
-    fn open(&mut self) {
-        let target = self.target.clone();
-        self.state = State::Opening(Box::pin(async move { link::open(&target).await }));
+impl Tabs {
+    fn new(app: App, target: Target, first: Event) -> Self {
+        let mut tabs = Self { tabs: Vec::new(), events: VecDeque::new(), opened: 0, exit: None, turn: 0 };
+        tabs.open(app, target, first);
+        tabs
     }
 
-    /// Does something with the link; a request that crosses the loss of the connection is dropped, and the app hears of
-    /// the loss next.
-    fn link(&mut self, act: impl FnOnce(&mut Link) -> Result<(), LinkError>) -> Result<(), LinkError> {
-        match &mut self.state {
-            State::Open(link) => act(link),
-            State::None | State::Opening(_) => Ok(()),
-        }
+    fn open(&mut self, app: App, target: Target, first: Event) {
+        let id = TabId(self.opened);
+        self.opened += 1;
+        self.tabs.push(Tab { id, app, connection: Connection::new(target), stale: true });
+        self.events.push_back((id, first));
     }
 
-    fn is_congested(&self) -> bool {
-        matches!(&self.state, State::Open(link) if link.is_congested())
-    }
-
-    async fn next(&mut self) -> Event {
-        let (state, event) = match &mut self.state {
-            State::None => return pending().await,
-            State::Opening(opening) => match opening.await {
-                Ok(Opened { link, peer, protection, greeting, round_trip }) => {
-                    (State::Open(Box::new(link)), Event::Opened { peer, protection, greeting, round_trip })
+    /// Lets the state machines hear what happened; returns how the program ends, if it does.
+    fn react(&mut self, front: &mut impl Front) -> io::Result<Option<Exit>> {
+        while let Some((id, event)) = self.events.pop_front() {
+            let Some(tab) = self.tabs.iter_mut().find(|tab| tab.id == id) else { continue };
+            // Messages change nothing that a status line shows, and there may be thousands in a second.
+            tab.stale |=
+                !matches!(event, Event::Incoming(Incoming::Packet { kind: PacketType::MESSAGE, .. }));
+            for effect in tab.app.handle(Instant::now(), event) {
+                if let Some(exit) = self.perform(id, effect, front)? {
+                    return Ok(Some(exit));
                 }
-                Err(error) => (State::None, Event::OpenFailed(error)),
-            },
-            State::Open(link) => match link.next().await {
-                Ok(incoming) => return Event::Incoming(incoming),
-                Err(error) => (State::None, Event::Lost(error)),
-            },
-        };
-        self.state = state;
-        event
+            }
+        }
+        Ok(None)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Tells the front how things stand, and who wants a line.
+    fn tell(&mut self, front: &mut impl Front) {
+        for tab in &mut self.tabs {
+            if std::mem::take(&mut tab.stale) {
+                front.follow(tab.id, tab.app.status());
+            }
+            if tab.app.wants_line() && !tab.connection.is_congested() {
+                front.want_line(tab.id);
+            }
+        }
+    }
 
-    #[test]
-    fn sleep_is_time_that_only_the_wall_clock_has_seen() {
-        let (steady, wall) = (Instant::now(), SystemTime::now());
-        let mut watch = SleepWatch::new(steady, wall);
-        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert!(!watch.slept(steady + minute, wall + minute + second));
-        assert!(watch.slept(steady + minute + second, wall + 3 * minute));
-        assert!(!watch.slept(steady + minute + second, wall + 3 * minute));
-        assert!(!watch.slept(steady + minute, wall));
+    fn perform(&mut self, id: TabId, effect: Effect, front: &mut impl Front) -> io::Result<Option<Exit>> {
+        let Some(tab) = self.tabs.iter_mut().find(|tab| tab.id == id) else { return Ok(None) };
+        let connection = &mut tab.connection;
+        let sent = match effect {
+            Effect::Send { kind, text } => connection.link(|link| link.send(kind, text.as_bytes())),
+            Effect::SendCredentials { kind, user, password } => {
+                let body = Secret::new(format!("{user}:{}", password.expose()));
+                connection.link(|link| link.send(kind, body.expose().as_bytes()))
+            }
+            Effect::Switch(to) => connection.link(|link| link.switch(to)),
+            Effect::Probe => connection.link(Link::probe),
+            Effect::Show(show) => return front.show(id, &show).map(|()| None),
+            Effect::Ask(question) => {
+                front.ask(id, question);
+                Ok(())
+            }
+            Effect::Open(destination) => {
+                connection.open(destination);
+                Ok(())
+            }
+            Effect::Close => {
+                connection.close();
+                Ok(())
+            }
+            Effect::Screen(command) => {
+                front.command(id, command);
+                Ok(())
+            }
+            Effect::OpenBeside(destination) => {
+                return self.open_beside(id, destination, front).map(|()| None);
+            }
+            Effect::Quit(exit) => return Ok(self.quit(id, exit, front)),
+        };
+        if let Err(error) = sent {
+            self.events.push_back((id, Event::NotSent(error)));
+        }
+        Ok(None)
+    }
+
+    fn open_beside(&mut self, id: TabId, destination: Destination, front: &mut impl Front) -> io::Result<()> {
+        if self.tabs.len() >= MAX_TABS {
+            let text = format!("{MAX_TABS} servers are talked with already; /close leaves one");
+            return front.show(id, &Show::Error(text));
+        }
+        if let Some(tab) = self.tabs.iter_mut().find(|tab| tab.id == id) {
+            let (app, target) = (tab.app.beside(destination), tab.connection.target().clone());
+            self.open(app, target, Event::Start { connect: true });
+        }
+        Ok(())
+    }
+
+    /// Closes a tab; returns how the program ends if it was the last. If it was more than the tab that was to end, the
+    /// others leave as well.
+    fn quit(&mut self, id: TabId, exit: Exit, front: &mut impl Front) -> Option<Exit> {
+        self.tabs.retain(|tab| tab.id != id);
+        front.close(id);
+        if exit != Exit::Closed {
+            self.exit = Some(exit);
+            for tab in &self.tabs {
+                let leave = if exit == Exit::Interrupted { Event::Terminate } else { Event::EndOfInput };
+                self.events.push_back((tab.id, leave));
+            }
+        }
+        self.tabs.is_empty().then(|| self.exit.unwrap_or(Exit::Done))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.tabs.iter().filter_map(|tab| tab.app.deadline()).min()
+    }
+
+    fn pass_deadlines(&mut self, now: Instant) {
+        let due = self.tabs.iter().filter(|tab| tab.app.deadline().is_some_and(|deadline| deadline <= now));
+        self.events.extend(due.map(|tab| (tab.id, Event::Deadline)));
+    }
+
+    fn wake(&mut self) {
+        self.events.extend(self.tabs.iter().map(|tab| (tab.id, Event::Woke)));
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.tabs.iter().any(|tab| tab.app.is_stopping())
+    }
+
+    /// Waits for what happens on any of the connections next. A server that never stops talking keeps nobody from being
+    /// heard. May be dropped and called again at any time.
+    async fn next(&mut self) -> (TabId, Event) {
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn.checked_rem(self.tabs.len()).unwrap_or_default();
+        let mut waiting: Vec<_> = self.tabs.iter_mut().map(|tab| Box::pin(tab.next())).collect();
+        waiting.rotate_left(first);
+        poll_fn(|context| {
+            let ready = waiting.iter_mut().find_map(|next| match next.as_mut().poll(context) {
+                Poll::Ready(event) => Some(event),
+                Poll::Pending => None,
+            });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }

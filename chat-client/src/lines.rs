@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use self::output::Output;
 use crate::app::{Event, Exit, Question, Show};
 use crate::display::{self, Medium, Stream};
-use crate::driver::Front;
+use crate::driver::{Front, TabId};
 
 /// Longer lines fit no packet.
 const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
@@ -97,20 +97,20 @@ impl Lines {
 }
 
 impl Front for Lines {
-    fn show(&mut self, show: &Show) -> io::Result<()> {
+    fn show(&mut self, _tab: TabId, show: &Show) -> io::Result<()> {
         let medium = if self.person { Medium::Terminal } else { Medium::Pipe };
         let (stream, text) = display::render(show, medium);
         self.output.write(stream, text)
     }
 
-    fn want_line(&mut self) {
+    fn want_line(&mut self, _tab: TabId) {
         if !self.waiting {
             // After the end of input nobody takes the wish, and nothing more comes.
             self.waiting = self.wanted.send(()).is_ok();
         }
     }
 
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, _tab: TabId, question: Question) {
         // Only people are asked; who cannot be told the question will not answer it.
         let _ = self.output.write(Stream::Remark, display::sanitise(&question.prompt, Medium::Terminal));
         self.asking = true;
@@ -124,7 +124,13 @@ impl Front for Lines {
         self.output.room()
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> (TabId, Event) {
+        (TabId::FIRST, self.next_event().await)
+    }
+}
+
+impl Lines {
+    async fn next_event(&mut self) -> Event {
         let (room, failed) = (self.output.room(), self.output.failed());
         tokio::select! {
             // With nobody to write for, there is nobody to read for; `finish` says what went wrong.
@@ -143,9 +149,7 @@ impl Front for Lines {
             _ = self.terminations.recv() => Event::Terminate,
         }
     }
-}
 
-impl Lines {
     /// Makes an answer of a line, if a question was asked.
     fn answer_or(&mut self, event: Event) -> Event {
         if !std::mem::take(&mut self.asking) {

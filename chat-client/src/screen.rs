@@ -30,6 +30,7 @@ use self::history::History;
 use self::log::Log;
 use crate::app::{Event, Question, Show, Status};
 use crate::display::{self, Medium};
+use crate::driver::TabId;
 
 pub use self::history::HISTORY_LINES;
 pub use self::log::Scrollback;
@@ -84,6 +85,7 @@ pub enum Act {
 /// Who is talked with, what was said, and what is being typed.
 #[derive(Debug)]
 struct Conversation {
+    tab: TabId,
     log: Log,
     status: Option<Status>,
     draft: Editor,
@@ -92,6 +94,20 @@ struct Conversation {
     waiting: VecDeque<String>,
     /// A line is wanted.
     wanted: bool,
+}
+
+impl Conversation {
+    fn new(tab: TabId, look: &Look) -> Self {
+        Self {
+            tab,
+            log: Log::new(look.scrollback, look.fold),
+            status: None,
+            draft: Editor::new(false),
+            question: None,
+            waiting: VecDeque::new(),
+            wanted: false,
+        }
+    }
 }
 
 /// A question and the answer so far.
@@ -115,7 +131,10 @@ struct Search {
 #[derive(Debug)]
 pub struct Screen {
     look: Look,
+    /// The conversations left of the one in view, which is apart so that there always is one, and right of it.
+    left: Vec<Conversation>,
     conversation: Conversation,
+    right: VecDeque<Conversation>,
     history: History,
     completion: Option<Completion>,
     search: Option<Search>,
@@ -127,17 +146,11 @@ impl Screen {
     /// Makes an empty screen. `history` are the lines of earlier sessions, oldest first.
     #[must_use]
     pub fn new(look: Look, history: Vec<String>) -> Self {
-        let conversation = Conversation {
-            log: Log::new(look.scrollback, look.fold),
-            status: None,
-            draft: Editor::new(false),
-            question: None,
-            waiting: VecDeque::new(),
-            wanted: false,
-        };
         Self {
+            left: Vec::new(),
+            conversation: Conversation::new(TabId::FIRST, &look),
+            right: VecDeque::new(),
             look,
-            conversation,
             history: History::new(history),
             completion: None,
             search: None,
@@ -145,10 +158,16 @@ impl Screen {
         }
     }
 
+    /// Returns which tab is in view: what is typed is for it.
+    #[must_use]
+    pub fn tab(&self) -> TabId {
+        self.conversation.tab
+    }
+
     /// Shows something that is there since `at`; tells whether it should call the person, because it names them.
-    pub fn show(&mut self, at: DateTime, show: &Show) -> bool {
-        let attended = self.is_attended();
-        let conversation = &mut self.conversation;
+    pub fn show(&mut self, tab: TabId, at: DateTime, show: &Show) -> bool {
+        let attended = self.tab() == tab && self.is_attended();
+        let Some(conversation) = self.find(tab) else { return false };
         let me = conversation.status.as_ref().and_then(|status| status.me.as_deref());
         let Some(entry) = Entry::new(at, show, me) else { return false };
         let calls = matches!(entry.kind, Kind::Message { mention: true, .. });
@@ -156,23 +175,46 @@ impl Screen {
         calls
     }
 
-    /// Takes note of how things stand.
-    pub fn follow(&mut self, status: Status) {
-        self.conversation.status = Some(status);
+    /// Takes note of how things stand. A tab that was not there comes into view: the person has just asked for it.
+    pub fn follow(&mut self, tab: TabId, status: Status) {
+        if self.find(tab).is_none() {
+            self.right.push_back(Conversation::new(tab, &self.look));
+            self.select(usize::MAX);
+        }
+        if let Some(conversation) = self.find(tab) {
+            conversation.status = Some(status);
+        }
+    }
+
+    /// Takes a tab out, unless it is the last.
+    pub fn close(&mut self, tab: TabId) {
+        self.left.retain(|conversation| conversation.tab != tab);
+        self.right.retain(|conversation| conversation.tab != tab);
+        if self.tab() == tab
+            && let Some(next) = self.right.pop_front().or_else(|| self.left.pop())
+        {
+            self.conversation = next;
+            (self.search, self.completion) = (None, None);
+        }
     }
 
     /// Takes note that the client wants a line; returns one that was typed before.
-    pub fn want_line(&mut self) -> Option<Event> {
-        let line = self.conversation.waiting.pop_front();
-        self.conversation.wanted = line.is_none();
+    pub fn want_line(&mut self, tab: TabId) -> Option<Event> {
+        let conversation = self.find(tab)?;
+        let line = conversation.waiting.pop_front();
+        conversation.wanted = line.is_none();
         line.map(Event::Line)
     }
 
     /// Asks a question; what is being typed comes back after it.
-    pub fn ask(&mut self, question: &Question) {
+    pub fn ask(&mut self, tab: TabId, question: &Question) {
         let prompt = display::sanitise(&question.prompt, Medium::Terminal);
-        self.conversation.question = Some(Asked { prompt, answer: Editor::new(question.hidden) });
-        (self.search, self.completion) = (None, None);
+        if let Some(conversation) = self.find(tab) {
+            conversation.question = Some(Asked { prompt, answer: Editor::new(question.hidden) });
+        }
+        if self.tab() == tab {
+            (self.search, self.completion) = (None, None);
+        }
     }
 
     /// Draws the screen onto all of a buffer; returns where the cursor is to be.
@@ -187,7 +229,9 @@ impl Screen {
     /// Returns the title of the terminal's window: how much is unread, and where. It can do nothing but be read.
     #[must_use]
     pub fn title(&self) -> String {
-        status::title(&self.look.title, self.conversation.status.as_ref(), self.conversation.log.unread())
+        let unread = self.conversations().map(|conversation| conversation.log.unread());
+        let unread = unread.fold((0, 0), |sum, (unread, mentions)| (sum.0 + unread, sum.1 + mentions));
+        status::title(&self.look.title, self.conversation.status.as_ref(), unread)
     }
 
     /// Tells whether the picture changes by itself, because it counts seconds.
@@ -204,6 +248,37 @@ impl Screen {
             format!("{at} {} {}\n", entry.kind.mark(), entry.text().replace('\n', "\n    "))
         });
         lines.collect()
+    }
+
+    /// Goes through the conversations, from left to right.
+    fn conversations(&self) -> impl Iterator<Item = &Conversation> {
+        self.left.iter().chain([&self.conversation]).chain(&self.right)
+    }
+
+    fn find(&mut self, tab: TabId) -> Option<&mut Conversation> {
+        let all = self.left.iter_mut().chain([&mut self.conversation]).chain(&mut self.right);
+        all.into_iter().find(|conversation| conversation.tab == tab)
+    }
+
+    /// Brings the conversation at a place into view, counted from 0 at the left, or the last one.
+    fn select(&mut self, place: usize) {
+        while self.left.len() > place
+            && let Some(before) = self.left.pop()
+        {
+            self.right.push_front(std::mem::replace(&mut self.conversation, before));
+        }
+        while self.left.len() < place
+            && let Some(next) = self.right.pop_front()
+        {
+            self.left.push(std::mem::replace(&mut self.conversation, next));
+        }
+        (self.search, self.completion) = (None, None);
+    }
+
+    /// Brings the conversation beside the one in view into view, round and round.
+    fn turn(&mut self, forward: bool) {
+        let (place, count) = (self.left.len(), self.left.len() + 1 + self.right.len());
+        self.select((place + if forward { 1 } else { count - 1 }) % count);
     }
 
     /// Tells whether somebody sees what comes.

@@ -30,7 +30,7 @@ use self::modes::Modes;
 use self::output::Frames;
 use crate::app::command::ScreenCommand;
 use crate::app::{Event, Question, Show, Status};
-use crate::driver::Front;
+use crate::driver::{Front, TabId};
 use crate::screen::{Act, Look, Screen};
 
 /// The screen is drawn sixty times a second at most.
@@ -70,7 +70,7 @@ pub struct Terminal {
     frames: Frames,
     keys: mpsc::Receiver<TerminalEvent>,
     /// What the client has not heard yet.
-    told: VecDeque<Event>,
+    told: VecDeque<(TabId, Event)>,
     zone: TimeZone,
     bell: bool,
     notify: bool,
@@ -154,9 +154,10 @@ impl Terminal {
 
     fn take(&mut self, event: TerminalEvent) -> io::Result<()> {
         self.stale = true;
+        let tab = self.screen.tab();
         for act in self.screen.handle(event) {
             match act {
-                Act::Tell(event) => self.told.push_back(event),
+                Act::Tell(event) => self.told.push_back((tab, event)),
                 Act::Remember(line) => {
                     if let Some(history) = &self.history {
                         history.append(&line);
@@ -209,10 +210,10 @@ impl Terminal {
 }
 
 impl Front for Terminal {
-    fn show(&mut self, show: &Show) -> io::Result<()> {
+    fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
         self.frames.failure()?;
         let now = Timestamp::now().to_zoned(self.zone.clone()).datetime();
-        if self.screen.show(now, show) {
+        if self.screen.show(tab, now, show) {
             if self.bell {
                 self.frames.ring();
             }
@@ -224,26 +225,31 @@ impl Front for Terminal {
         Ok(())
     }
 
-    fn follow(&mut self, status: Status) {
-        self.screen.follow(status);
+    fn follow(&mut self, tab: TabId, status: Status) {
+        self.screen.follow(tab, status);
         self.stale = true;
     }
 
-    fn command(&mut self, command: ScreenCommand) {
+    fn close(&mut self, tab: TabId) {
+        self.screen.close(tab);
+        self.stale = true;
+    }
+
+    fn command(&mut self, tab: TabId, command: ScreenCommand) {
         if let ScreenCommand::Export(file) = &command {
             let said = export(Path::new(file), &self.screen.transcript());
-            let _ = self.show(&said);
+            let _ = self.show(tab, &said);
         }
         self.screen.command(&command);
         self.stale = true;
     }
 
-    fn want_line(&mut self) {
-        self.told.extend(self.screen.want_line());
+    fn want_line(&mut self, tab: TabId) {
+        self.told.extend(self.screen.want_line(tab).map(|line| (tab, line)));
     }
 
-    fn ask(&mut self, question: Question) {
-        self.screen.ask(&question);
+    fn ask(&mut self, tab: TabId, question: Question) {
+        self.screen.ask(tab, &question);
         self.stale = true;
     }
 
@@ -252,23 +258,20 @@ impl Front for Terminal {
         std::future::ready(())
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> (TabId, Event) {
         loop {
-            if self.stale
-                && self.next_frame <= Instant::now()
-                && self.frames.is_written()
-                && self.draw().is_err()
-            {
-                return Event::Terminate;
+            let due = self.stale && self.next_frame <= Instant::now() && self.frames.is_written();
+            if due && self.draw().is_err() {
+                return (self.screen.tab(), Event::Terminate);
             }
-            if let Some(event) = self.told.pop_front() {
-                return event;
+            if let Some(told) = self.told.pop_front() {
+                return told;
             }
             match self.wait().await {
                 Ok(None) => {}
-                Ok(Some(event)) => return event,
+                Ok(Some(event)) => return (self.screen.tab(), event),
                 // The terminal is gone.
-                Err(_) => return Event::Terminate,
+                Err(_) => return (self.screen.tab(), Event::Terminate),
             }
         }
     }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::app::command::ScreenCommand;
 use crate::app::{Event, Question, Show, Status};
 use crate::display::{self, Medium};
-use crate::driver::Front;
+use crate::driver::{Front, TabId};
 
 /// The log cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -62,37 +62,42 @@ impl<F> Transcript<F> {
 }
 
 impl<F: Front> Front for Transcript<F> {
-    fn show(&mut self, show: &Show) -> io::Result<()> {
+    fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             let (_, text) = display::render(show, Medium::Pipe);
             let now = Timestamp::now().to_zoned(self.zone.clone());
             // A disk that is full must not end a conversation.
-            let _ = file.write_all(format!("{} {text}", now.strftime("%Y-%m-%d %H:%M:%S")).as_bytes());
+            let tab = if tab == TabId::FIRST { String::new() } else { format!(" [{}]", tab.0 + 1) };
+            let _ = file.write_all(format!("{}{tab} {text}", now.strftime("%Y-%m-%d %H:%M:%S")).as_bytes());
         }
-        self.front.show(show)
+        self.front.show(tab, show)
     }
 
-    fn follow(&mut self, status: Status) {
-        self.front.follow(status);
+    fn follow(&mut self, tab: TabId, status: Status) {
+        self.front.follow(tab, status);
     }
 
-    fn command(&mut self, command: ScreenCommand) {
-        self.front.command(command);
+    fn close(&mut self, tab: TabId) {
+        self.front.close(tab);
     }
 
-    fn want_line(&mut self) {
-        self.front.want_line();
+    fn command(&mut self, tab: TabId, command: ScreenCommand) {
+        self.front.command(tab, command);
     }
 
-    fn ask(&mut self, question: Question) {
-        self.front.ask(question);
+    fn want_line(&mut self, tab: TabId) {
+        self.front.want_line(tab);
+    }
+
+    fn ask(&mut self, tab: TabId, question: Question) {
+        self.front.ask(tab, question);
     }
 
     fn room(&self) -> impl Future<Output = ()> + 'static {
         self.front.room()
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> (TabId, Event) {
         self.front.next().await
     }
 }

@@ -38,14 +38,19 @@ impl Backoff {
         full.mul_f64(0.5 + 0.5 * self.next_fraction())
     }
 
-    /// SplitMix64, the upper 32 bits as a fraction of one.
+    /// The upper 32 bits of the next number as a fraction of one.
     fn next_fraction(&mut self) -> f64 {
+        let upper = u32::try_from(self.next_seed() >> 32).unwrap_or(u32::MAX);
+        f64::from(upper) / f64::from(u32::MAX)
+    }
+
+    /// Returns a number for another one to begin with: SplitMix64.
+    pub(super) fn next_seed(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let upper = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(u32::MAX);
-        f64::from(upper) / f64::from(u32::MAX)
+        z ^ (z >> 31)
     }
 }
 

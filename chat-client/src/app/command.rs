@@ -47,7 +47,9 @@ pub enum Command {
     Help(Option<String>),
     /// Lets the screen do something.
     Screen(ScreenCommand),
-    /// Leaves the server and the program.
+    /// Leaves the server and its tab.
+    Close,
+    /// Leaves all servers and the program.
     Exit,
 }
 
@@ -142,11 +144,11 @@ struct Row {
     read: fn(&str) -> Option<Command>,
 }
 
-const TABLE: [Row; 19] = [
+const TABLE: [Row; 20] = [
     Row {
         name: "/connect",
         arguments: "[host [port]]",
-        help: "connect to a server; without a host to the last one, at once, or to this machine",
+        help: "connect to a server, beside the one there is; without a host to the last one, at once",
         argument: Argument::Server,
         read: |rest| Some(Command::Connect(read_address(rest)?)),
     },
@@ -268,6 +270,13 @@ const TABLE: [Row; 19] = [
         help: "explain what the keys do",
         argument: Argument::None,
         read: |rest| alone(rest, Command::Screen(ScreenCommand::Keys)),
+    },
+    Row {
+        name: "/close",
+        arguments: "",
+        help: "leave the server and close its tab",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Close),
     },
     Row {
         name: "/exit",

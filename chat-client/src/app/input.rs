@@ -67,6 +67,8 @@ impl App {
             },
             Command::Screen(command) if self.config.screen => self.emit(Effect::Screen(command)),
             Command::Screen(_) => self.fail("only the full screen can do that"),
+            Command::Close if self.config.screen => self.leave(now, Exit::Closed),
+            Command::Close => self.fail("only the full screen can do that"),
             Command::Exit => self.leave(now, self.exit()),
         }
     }
@@ -120,15 +122,24 @@ impl App {
             let resume = resume.clone();
             return self.open(resume.encryption, Some(resume));
         }
-        match self.phase {
-            Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None) => {
+        match (&self.phase, address) {
+            (Phase::Open(_) | Phase::Leaving { .. }, Some(address)) if self.config.screen => {
+                let destination = self.destination(address);
+                self.emit(Effect::OpenBeside(destination));
+            }
+            (Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None), _) => {
                 self.fail(format!("already connected to {}", self.destination.address));
                 self.hint("/disconnect first");
-                return;
             }
-            Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.emit(Effect::Close),
-            Phase::Idle => {}
+            (Phase::Opening(Some(_)) | Phase::Waiting { .. }, address) => {
+                self.emit(Effect::Close);
+                self.connect_anew(address);
+            }
+            (Phase::Idle, address) => self.connect_anew(address),
         }
+    }
+
+    fn connect_anew(&mut self, address: Option<ServerAddress>) {
         if let Some(address) = address {
             self.destination = self.destination(address);
         }

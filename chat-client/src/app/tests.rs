@@ -112,6 +112,7 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Switch(to) => format!("switch {to:?}"),
         Effect::Probe => "probe".to_owned(),
         Effect::Close => "close".to_owned(),
+        Effect::OpenBeside(Destination { address, .. }) => format!("open {address} beside"),
         Effect::Ask(Question { prompt, hidden }) => {
             format!("{} {}", if *hidden { "ask hidden" } else { "ask" }, prompt.trim_end())
         }

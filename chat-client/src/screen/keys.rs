@@ -18,6 +18,7 @@ pub(super) const HELP: &str = "\
 Return sends, Alt-Return or Ctrl-J begins another line, Tab completes commands, names and time zones
 Up and Down (Ctrl-P, Ctrl-N) bring back what was typed before
 PageUp, PageDown, the wheel: scroll; Ctrl-Home, Ctrl-End: to the beginning, to the end
+Alt-1 to Alt-9, Alt-Left and Alt-Right, Ctrl-PageUp and Ctrl-PageDown: another server's tab
 Ctrl-F searches above, again with Ctrl-F or Return; Esc ends that
 Ctrl-A Ctrl-E Alt-B Alt-F move; Ctrl-W Ctrl-U Ctrl-K Alt-D delete and Ctrl-Y brings that back
 Ctrl-L draws everything anew, Ctrl-Z suspends, Ctrl-C twice leaves, so does Ctrl-D on an empty line
@@ -73,7 +74,7 @@ impl Screen {
     pub(super) fn remark(&mut self, show: &Show) {
         // It stands with what was there before it, so that it begins no day of its own.
         let at = self.conversation.log.entries().next_back().map_or_else(Default::default, |entry| entry.at);
-        self.show(at, show);
+        self.show(self.tab(), at, show);
     }
 
     fn press(&mut self, key: KeyEvent) -> Vec<Act> {
@@ -87,7 +88,7 @@ impl Screen {
             KeyCode::Char('l') if ctrl => return vec![Act::Redraw],
             _ => {}
         }
-        if self.scroll(key) {
+        if self.switch(key) || self.scroll(key) {
             return Vec::new();
         }
         if self.search.is_some() {
@@ -95,6 +96,25 @@ impl Screen {
             return Vec::new();
         }
         self.press_in_line(key)
+    }
+
+    /// Obeys the keys that bring another conversation into view.
+    fn switch(&mut self, key: KeyEvent) -> bool {
+        let place = match key.code {
+            KeyCode::Char(c @ '1'..='9') => {
+                usize::try_from(u32::from(c) - u32::from('1')).unwrap_or_default()
+            }
+            _ => usize::MAX,
+        };
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        match key.code {
+            KeyCode::Char('1'..='9') if alt => self.select(place),
+            KeyCode::Left | KeyCode::Right if alt => self.turn(key.code == KeyCode::Right),
+            KeyCode::PageUp | KeyCode::PageDown if ctrl => self.turn(key.code == KeyCode::PageDown),
+            _ => return false,
+        }
+        true
     }
 
     /// Obeys the keys that scroll, whatever is being typed.
@@ -274,7 +294,7 @@ impl Screen {
 fn edit(line: &mut Editor, key: KeyEvent) {
     let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
     let alt = key.modifiers.contains(KeyModifiers::ALT);
-    let to = if ctrl || alt { (To::WordLeft, To::WordRight) } else { (To::Left, To::Right) };
+    let to = if ctrl { (To::WordLeft, To::WordRight) } else { (To::Left, To::Right) };
     match key.code {
         KeyCode::Left => line.go(to.0),
         KeyCode::Right => line.go(to.1),

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::text;
 use super::theme::Part;
+use super::{Conversation, text};
 use crate::app::{Stage, Status};
 use crate::display::{self, Medium};
 use crate::link::{Basis, Protection};
@@ -26,6 +26,21 @@ pub(super) fn title(name: &str, status: Option<&Status>, (unread, mentions): (us
     };
     let place = status.map(|status| format!(" {}", safe(&status.address.to_string()))).unwrap_or_default();
     format!("{unread}{}{place}", safe(name))
+}
+
+/// Writes what the line of tabs says of one in `cells` cells: its number, where it leads, and what is unread there.
+pub(super) fn tab(conversation: &Conversation, number: usize, cells: usize) -> String {
+    let unread = match conversation.log.unread() {
+        (0, _) => String::new(),
+        (unread, 0) => format!("({unread}) "),
+        (unread, _) => format!("({unread}!) "),
+    };
+    let number = format!(" {number} ");
+    let place =
+        conversation.status.as_ref().map(|status| safe(&status.address.to_string())).unwrap_or_default();
+    // The count is what somebody looks for, so the name gives way.
+    let place = text::clip(&place, cells.saturating_sub(text::width(&number) + 1 + unread.len()));
+    text::clip(&format!("{number}{place} {unread}"), cells)
 }
 
 /// Writes the status line, in parts that look different; together they take no more than `cells`. What matters least is

@@ -1,6 +1,7 @@
 //! The screen by example: pictures at several sizes, and what keys do to them.
 
 mod pictures;
+mod tabs;
 mod typing;
 
 use std::time::{Duration, Instant};
@@ -32,12 +33,12 @@ impl World {
 
     fn with(look: Look) -> Self {
         let mut screen = Screen::new(look, vec!["an older line".to_owned()]);
-        screen.follow(status());
+        screen.follow(TabId::FIRST, status());
         Self { screen, at: date(2026, 11, 22).at(12, 4, 0, 0), started: Instant::now() }
     }
 
     fn show(&mut self, show: &Show) -> bool {
-        self.screen.show(self.at, show)
+        self.screen.show(TabId::FIRST, self.at, show)
     }
 
     /// Shows a text of the server.

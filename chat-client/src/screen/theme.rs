@@ -64,6 +64,7 @@ pub(super) enum Part {
     Status,
     /// What should worry somebody who looks at the status line.
     StatusWarning,
+    CurrentTab,
     Prompt,
     /// The part of a line that nobody is to see.
     Secret,
@@ -132,6 +133,11 @@ impl Theme {
             Part::Unread => self.pick(base, 215, 130, Modifier::BOLD),
             Part::Status => self.on(base, 252, 236, 236, 253),
             Part::StatusWarning => self.on(base, 215, 236, 88, 253).add_modifier(Modifier::BOLD),
+            // Without colours the line is reversed, so this is what is not.
+            Part::CurrentTab if self == Self::Plain => {
+                base.remove_modifier(Modifier::REVERSED).add_modifier(Modifier::BOLD)
+            }
+            Part::CurrentTab => self.on(base, 231, 241, 16, 250).add_modifier(Modifier::BOLD),
             Part::Prompt => base.add_modifier(Modifier::BOLD),
             Part::Secret => self.pick(base, 244, 244, Modifier::DIM),
         }

@@ -41,8 +41,18 @@ pub(super) fn draw(screen: &mut Screen, buffer: &mut Buffer, now: Instant) -> Op
     let (prompt, input) = input(screen, area.width);
     buffer.set_style(area, screen.look.colours.ground());
     let wants_users = screen.look.users && has_users(screen);
+    let (area, bar) = match area.height {
+        4.. if screen.conversations().count() > 1 => {
+            let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
+            (below, Some(Rect { height: 1, ..area }))
+        }
+        _ => (area, None),
+    };
     let panes = Panes::new(area, u16::try_from(input.rows.len()).unwrap_or(u16::MAX), wants_users);
     draw_messages(screen, buffer, panes.messages);
+    if let Some(bar) = bar {
+        draw_tabs(screen, buffer, bar);
+    }
     if let Some(users) = panes.users {
         draw_users(screen, buffer, users);
     }
@@ -159,6 +169,22 @@ fn draw_rule(buffer: &mut Buffer, line: Rect, text: &str, style: Style) {
     let right = usize::from(line.width).saturating_sub(text::width(&text) + 2 + left);
     let rule = format!("{} {text} {}", "─".repeat(left), "─".repeat(right));
     put(buffer, line.x, line.y, line.right(), &rule, style);
+}
+
+/// Draws a line with all conversations and what is unread in each.
+fn draw_tabs(screen: &Screen, buffer: &mut Buffer, area: Rect) {
+    let theme = screen.look.theme;
+    buffer.set_style(area, theme.part(Part::Status));
+    let cells = usize::from(area.width) / screen.conversations().count().max(1);
+    let mut x = area.x;
+    for (number, conversation) in (1..).zip(screen.conversations()) {
+        let part = match conversation.log.unread() {
+            _ if conversation.tab == screen.tab() => Part::CurrentTab,
+            (_, 1..) => Part::StatusWarning,
+            _ => Part::Status,
+        };
+        x = put(buffer, x, area.y, area.right(), &status::tab(conversation, number, cells), theme.part(part));
+    }
 }
 
 fn draw_users(screen: &Screen, buffer: &mut Buffer, area: Rect) {

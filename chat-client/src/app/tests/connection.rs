@@ -92,6 +92,28 @@ fn after_sleep_the_server_is_asked_and_a_wait_is_over() {
 }
 
 #[test]
+fn on_a_screen_another_server_is_talked_with_beside() {
+    let mut world = World::new(|config| {
+        (config.interactive, config.screen) = (true, true);
+        config.servers.insert(
+            "work".to_owned(),
+            Destination { address: ServerAddress::new("work.example", 7), ..home() },
+        );
+    });
+    assert_eq!(world.line("/connect home 1"), ["open home:1 Auto"]);
+    world.opened(ours(), noise());
+    assert_eq!(world.line("/connect work"), ["open work.example:7 beside"]);
+    assert_eq!(world.line("/connect"), ["! already connected to home:1"]);
+    let mut other = world.app.beside(home());
+    assert_eq!(other.handle(world.now, Event::Start { connect: true }).len(), 1);
+    assert_eq!(world.line("/close"), ["send DISCONNECT"]);
+    assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Closed"]);
+    let mut lines = World::person().connected();
+    assert_eq!(lines.line("/connect work"), ["! already connected to home:1"]);
+    assert_eq!(lines.line("/close"), ["! only the full screen can do that"]);
+}
+
+#[test]
 fn connecting_by_hand_while_waiting_restores_as_much() {
     let mut world = World::person().connected();
     world.line("/join");

@@ -89,12 +89,11 @@ fn nothing_that_peers_send_is_obeyed() {
     world.text(PacketType::WHOAMI, nasty);
     world.say(&format!("bob: a{} b", "\u{301}".repeat(1000)));
     world.show(&Show::Error(nasty.to_owned()));
-    world.screen.follow(Status {
-        me: Some(nasty.to_owned()),
-        users: Some(vec![nasty.to_owned()]),
-        ..status()
-    });
-    world.screen.ask(&Question { prompt: format!("{nasty}? "), hidden: false });
+    world.screen.follow(
+        TabId::FIRST,
+        Status { me: Some(nasty.to_owned()), users: Some(vec![nasty.to_owned()]), ..status() },
+    );
+    world.screen.ask(TabId::FIRST, &Question { prompt: format!("{nasty}? "), hidden: false });
     let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 100, 20));
     world.screen.draw(&mut buffer, world.started);
     for cell in buffer.content() {
@@ -151,7 +150,7 @@ fn the_status_line_says_what_is_wrong_and_leaves_out_what_does_not_fit() {
     let mut world = World::new();
     let until = world.started + Duration::from_secs(3600);
     let mut last = |status: Status, width| {
-        world.screen.follow(status);
+        world.screen.follow(TabId::FIRST, status);
         world.rows(width, 5)[3].trim().to_owned()
     };
     assert_eq!(

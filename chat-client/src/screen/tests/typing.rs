@@ -7,19 +7,21 @@ use super::*;
 #[test]
 fn lines_go_out_when_they_are_wanted_and_wait_until_then() {
     let mut world = World::new();
-    assert!(world.screen.want_line().is_none());
+    assert!(world.screen.want_line(TabId::FIRST).is_none());
     assert_eq!(world.line("hello"), ["remember hello", "line hello"]);
     assert_eq!(world.line("too early"), ["remember too early"]);
     assert_eq!(world.line("/login alice secret"), Vec::<String>::new());
-    assert!(matches!(world.screen.want_line(), Some(Event::Line(line)) if line == "too early"));
-    assert!(matches!(world.screen.want_line(), Some(Event::Line(line)) if line == "/login alice secret"));
-    assert!(world.screen.want_line().is_none());
+    assert!(matches!(world.screen.want_line(TabId::FIRST), Some(Event::Line(line)) if line == "too early"));
+    assert!(
+        matches!(world.screen.want_line(TabId::FIRST), Some(Event::Line(line)) if line == "/login alice secret")
+    );
+    assert!(world.screen.want_line(TabId::FIRST).is_none());
 }
 
 #[test]
 fn a_message_may_have_several_lines() {
     let mut world = World::new();
-    world.screen.want_line();
+    world.screen.want_line(TabId::FIRST);
     world.type_text("one");
     world.press(KeyCode::Enter, KeyModifiers::ALT);
     world.type_text("two");
@@ -34,7 +36,7 @@ fn a_message_may_have_several_lines() {
 fn an_answer_is_hidden_and_what_was_being_typed_comes_back() {
     let mut world = World::new();
     world.type_text("half a li");
-    world.screen.ask(&Question { prompt: "password of alice: ".to_owned(), hidden: true });
+    world.screen.ask(TabId::FIRST, &Question { prompt: "password of alice: ".to_owned(), hidden: true });
     world.type_text("s3cret");
     assert_eq!(world.rows(40, 5)[4], "password of alice: ******");
     world.key(KeyCode::Up);
@@ -44,10 +46,10 @@ fn an_answer_is_hidden_and_what_was_being_typed_comes_back() {
     assert_eq!(world.rows(40, 5)[4], "> half a li");
     world.key(KeyCode::Up);
     assert_eq!(world.rows(40, 5)[4], "> an older line");
-    world.screen.ask(&Question { prompt: "sure? ".to_owned(), hidden: false });
+    world.screen.ask(TabId::FIRST, &Question { prompt: "sure? ".to_owned(), hidden: false });
     assert_eq!(world.ctrl('c'), ["Interrupt"]);
     assert_eq!(world.rows(40, 5)[4], "> an older line");
-    world.screen.ask(&Question { prompt: "sure? ".to_owned(), hidden: false });
+    world.screen.ask(TabId::FIRST, &Question { prompt: "sure? ".to_owned(), hidden: false });
     assert_eq!(world.ctrl('d'), ["Answer(None)"]);
 }
 

@@ -1,0 +1,71 @@
+//! Several servers at once.
+
+use super::*;
+
+const SECOND: TabId = TabId(1);
+const THIRD: TabId = TabId(2);
+
+fn place(name: &str) -> Status {
+    Status { address: ServerAddress::new(name, 12345), ..status() }
+}
+
+fn several() -> World {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    world.screen.follow(SECOND, place("work.example"));
+    world.screen.follow(THIRD, place("third.example"));
+    world
+}
+
+impl World {
+    fn say_in(&mut self, tab: TabId, text: &str) {
+        self.screen.show(tab, self.at, &Show::Text { kind: PacketType::MESSAGE, text: format!("{text}\n") });
+    }
+}
+
+#[test]
+fn a_new_server_comes_into_view_and_what_others_say_is_counted() {
+    let mut world = several();
+    assert_eq!(world.screen.tab(), THIRD);
+    world.say_in(TabId::FIRST, "bob: one");
+    world.say_in(TabId::FIRST, "bob: two");
+    world.say_in(SECOND, "bob: alice!");
+    world.say_in(THIRD, "bob: here");
+    assert_eq!(world.screen.title(), "(3!) chat third.example:12345");
+    insta::assert_snapshot!(world.picture(80, 6));
+    world.press(KeyCode::Char('1'), KeyModifiers::ALT);
+    let rows = world.rows(80, 6);
+    assert!(
+        rows[0].starts_with(" 1 chat.example:12345 (2)  2 work") && rows[3].ends_with("bob: two"),
+        "{rows:#?}"
+    );
+    assert!(world.rows(80, 6)[0].starts_with(" 1 chat.example:12345  2 work"));
+    assert_eq!(world.rows(8, 3).len(), 3);
+}
+
+#[test]
+fn every_server_has_its_own_line_being_typed() {
+    let mut world = several();
+    world.screen.want_line(TabId::FIRST);
+    world.type_text("for the third");
+    world.press(KeyCode::Right, KeyModifiers::ALT);
+    assert_eq!(world.screen.tab(), TabId::FIRST);
+    assert_eq!(world.line("for the first"), ["remember for the first", "line for the first"]);
+    world.press(KeyCode::PageUp, KeyModifiers::CONTROL);
+    assert_eq!((world.screen.tab(), world.rows(40, 5)[4].as_str()), (THIRD, "> for the third"));
+    world.screen.ask(SECOND, &Question { prompt: "sure? ".to_owned(), hidden: false });
+    assert_eq!(world.rows(40, 5)[4], "> for the third");
+    world.press(KeyCode::Left, KeyModifiers::ALT);
+    assert_eq!(world.rows(40, 5)[4], "sure?");
+}
+
+#[test]
+fn closing_brings_a_neighbour_into_view_and_leaves_the_last() {
+    let mut world = several();
+    world.press(KeyCode::Char('2'), KeyModifiers::ALT);
+    world.screen.close(SECOND);
+    assert_eq!(world.screen.tab(), THIRD);
+    world.screen.close(THIRD);
+    world.screen.close(TabId::FIRST);
+    assert_eq!(world.screen.tab(), TabId::FIRST);
+    assert!(!world.screen.show(SECOND, world.at, &Show::Note("late".to_owned())));
+}
