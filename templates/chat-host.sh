@@ -70,9 +70,11 @@ free_bytes() {
 
 seconds() { cut -d . -f 1 /proc/uptime; }
 
-# A program of a release, run as the user it is meant for, and not for long.
+# A program of a release, run to be asked something: as the user it is meant for, not for long, without a network, and with
+# nothing left of it afterwards. The first process of its namespace is a shell of root's: when that goes, all in there do.
 as_chat() {
-    timeout 10 setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@"
+    timeout -s KILL 10 unshare --net --ipc --pid --fork --kill-child sh -c '"$@"; exit "$?"' sh \
+        setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@"
 }
 
 has_data() { [ -n "$(ls -A "$data" 2>/dev/null)" ]; }
@@ -212,7 +214,7 @@ refuse_others() {
 prepare() { # instance; a tar of this script and the units on standard input
     instance=$1
     [ -d /run/systemd/system ] || refuse no-systemd
-    for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout useradd; do
+    for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout unshare useradd; do
         command -v "$tool" >/dev/null || refuse no-tool "$tool"
     done
     if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
