@@ -23,6 +23,13 @@ fn a_machine_made_by_hand_is_adopted_and_left_standing() {
     let _ = account.run(&flags).ended_with(1).complains(&["--adopt"]);
     assert_eq!(open_ports(&account), [22]);
 
+    // Nor is anything changed of it before somebody has said that it is the right one.
+    let stranger = ["up", "--yes", "--adopt", "--key", &key, "--binary", server.to_str().unwrap()];
+    let calls = account.calls_of(|| {
+        let _ = account.run(&stranger).ended_with(1).complains(&[host_key]);
+    });
+    assert!(calls.iter().all(|call| call.starts_with("Describe")), "{calls:?}");
+
     let _ = account.run(&[&flags[..], &["--adopt"]].concat()).ended_with(0);
     let instance = account.instance();
     assert_eq!((account.groups().len(), account.key_pairs().len()), (1, 1));

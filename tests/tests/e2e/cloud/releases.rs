@@ -19,6 +19,11 @@ fn a_changed_server_takes_over_with_its_accounts() {
     let _ = account.up(&changed_server(&account.home, "changed"));
     let after = account.status();
     assert_ne!(before["release"], after["release"]);
+    // What comes late, for a release that is not at work any more, confirms nothing.
+    let confirm =
+        format!("/opt/chat/bin/chat-host confirm {} 0 - || true", before["release"].as_str().unwrap());
+    let refused = account.in_machine(&confirm);
+    assert!(refused.starts_with("refused went-back"), "{refused}");
     assert_eq!((&before["identity"], &after["server"]), (&after["identity"], &"healthy".into()));
     let mut alice = account.chatter();
     alice.type_line("/login alice pw");
@@ -42,6 +47,41 @@ fn servers_that_are_of_no_use_give_way_to_the_one_before() {
     }
     let _ = account.up(&changed_server(&account.home, "changed"));
 }
+
+#[test]
+fn a_full_disk_leaves_the_old_release_at_work() {
+    let account = Account::new();
+    let _ = account.up(&server());
+    let release = account.status()["release"].clone();
+    account.in_machine(SMALL_DISK);
+    let changed = changed_server(&account.home, "changed");
+    for (fill, complaint) in [
+        ("head -c $(stat -c %s /opt/chat/current/chat-server) /dev/zero >/opt/chat/ballast", "needs"),
+        // Full in the middle of it.
+        (
+            "rm /opt/chat/ballast
+             mount -o remount,nr_inodes=$(($(df --output=iused /opt/chat | tail -n 1) + 1)) /opt/chat",
+            "No space left on device",
+        ),
+    ] {
+        account.in_machine(fill);
+        let _ = account.run(&up(&changed)).ended_with(1).complains(&[complaint, "free some space"]);
+        account.can_chat();
+        assert_eq!(account.status()["release"], release, "{fill}");
+    }
+    account.in_machine("mount -o remount,nr_inodes=1000 /opt/chat");
+    let _ = account.up(&changed);
+    account.can_chat();
+}
+
+/// Moves what releases are in to a disk with room for one more of them, once the host watches the last no more.
+const SMALL_DISK: &str = "set -e
+while [ -d /opt/chat/activation ]; do sleep 0.1; done
+cp -a /opt/chat /root/kept
+size=$(stat -c %s /opt/chat/current/chat-server)
+mount -t tmpfs -o mode=755,size=$((size * 3 + 1048576)) tmpfs /opt/chat
+cp -a /root/kept/. /opt/chat
+systemctl restart chat-server";
 
 #[test]
 fn a_deployer_killed_while_activating_leaves_a_server_that_answers() {
