@@ -17,7 +17,7 @@ pub use self::permissions::{Action, Permission, Subjects, policy};
 pub use self::types::{
     GroupId, GroupRule, Image, ImageId, ImageQuery, Instance, InstanceId, InstanceQuery, InstanceState,
     InstanceType, KeyPair, KeyPairId, Launch, NewGroup, Offering, RouteToInternet, Rule, RuleId,
-    SecurityGroup, Subnet, SubnetId, Tags, TypeFacts, VpcId,
+    SecurityGroup, Subnet, SubnetId, Tags, TypeFacts, UserData, VpcId,
 };
 
 /// An account in one region. Calls may be made from several threads at once.

@@ -7,8 +7,8 @@
 //! - [`host`]: the machine that runs the server; [`release`]: what runs on it;
 //! - [`commands`]: one file per command; [`ui`]: what people and programs see.
 //!
-//! This build deploys to this machine. A cloud slots in beside the host as one more thing to observe and to take steps
-//! on, another kind of machine as one more [`host::Host`].
+//! [`machine`] does the same for a machine on EC2 and what belongs to it, over a [`cloud`]; another cloud would be one more
+//! [`cloud::Cloud`], another kind of host one more [`host::Host`].
 
 pub mod apply;
 pub mod cli;

@@ -51,6 +51,8 @@ pub struct Machine {
     pub host_keys: Vec<String>,
     /// The one among them that was in the user-data, and is to be exchanged.
     pub bootstrap_key: Option<String>,
+    /// When it was made or last started, in seconds since 1970.
+    pub launched_at: u64,
 }
 
 impl Machine {
@@ -78,7 +80,14 @@ impl Machine {
             pinned_as: instance.client_token.clone().unwrap_or_else(|| instance.id.as_str().to_owned()),
             host_keys: tag(tags::HOST_KEY).into_iter().chain(bootstrap_key.clone()).collect(),
             bootstrap_key,
+            launched_at: instance.launched_at,
         }
+    }
+
+    /// Tells whether nothing can have been put on it yet: the key that came with the user-data is exchanged before.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.ownership == Ownership::Ours && self.bootstrap_key.is_some()
     }
 }
 
@@ -116,6 +125,18 @@ pub enum MachineError {
         instance: InstanceName,
         /// Which.
         id: InstanceId,
+    },
+    /// A machine made by hand runs, and nobody outside can reach it.
+    #[error("{id} runs without a public IPv4 address")]
+    NoAddress {
+        /// Which.
+        id: InstanceId,
+    },
+    /// EC2 does not take keys of this kind.
+    #[error("a new machine cannot have a key of the kind {kind}: EC2 takes ed25519 and RSA")]
+    KeyKind {
+        /// As the public key says.
+        kind: String,
     },
     /// The account has no default network, and none was named.
     #[error("{region} has no default VPC")]
@@ -163,6 +184,13 @@ pub trait HostKeyPins {
     ///
     /// What kept it from being written.
     fn pin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Forgets one key of a machine; one that is not pinned is no error.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being written, or that the key is none.
+    fn unpin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// Forgets all keys of a machine; one that has none is no error.
     ///

@@ -107,6 +107,8 @@ impl CloudErrorKind {
             "InvalidParameterCombination" if message.contains("not eligible for Free Tier") => {
                 Self::TypeRefused
             }
+            // Some zones lack some types for good; others have them.
+            "Unsupported" if message.contains("Availability Zone") => Self::Capacity,
             "IdempotentParameterMismatch" => Self::ParameterMismatch,
             "IdempotentInstanceTerminated" => Self::TokenSpent,
             "DependencyViolation" | "InvalidGroup.InUse" | "ResourceInUse" => Self::InUse,

@@ -29,14 +29,6 @@ macro_rules! actions {
                     $(Self::$name => stringify!($name),)*
                 }
             }
-
-            /// Says what it is for, to go after "to": `find the machine`.
-            #[must_use]
-            pub fn purpose(self) -> &'static str {
-                match self {
-                    $(Self::$name => $purpose,)*
-                }
-            }
         }
     };
 }
@@ -51,7 +43,7 @@ actions! {
     DescribeSubnets: "choose where in the network to put the machine",
     DescribeRouteTables: "see whether a subnet leads to the internet",
     DescribeInstanceTypeOfferings: "see which zones offer the machine's type",
-    DescribeInstanceTypes: "see whether the free tier covers the type",
+    DescribeInstanceTypes: "see which architecture a type has, and whether it runs on credits",
     GetConsoleOutput: "see why a machine does not come up",
     CreateSecurityGroup: "make the security group",
     AuthorizeSecurityGroupIngress: "open the ports of the chat and of SSH",
@@ -65,14 +57,6 @@ actions! {
     TerminateInstances: "remove it",
     CreateTags: "mark what it makes as its own",
     DeleteTags: "remove its marks from a machine that stays",
-}
-
-impl Action {
-    /// Tells whether the call changes nothing.
-    #[must_use]
-    pub fn only_looks(self) -> bool {
-        self.name().starts_with("Describe") || self == Self::GetConsoleOutput
-    }
 }
 
 impl fmt::Display for Action {
@@ -170,7 +154,7 @@ mod tests {
         // What a machine or a group is made from is not ours: the image, the subnet, the network.
         let sources = ["image", "subnet", "vpc"];
         for statement in statements() {
-            let only_looks = |name: &str| Action::ALL.iter().any(|a| a.name() == name && a.only_looks());
+            let only_looks = |name: &str| name.starts_with("Describe") || name == "GetConsoleOutput";
             let is_source =
                 |resource: &str| sources.iter().any(|kind| resource.contains(&format!(":{kind}/")));
             let narrowed = statement.get("Condition").is_some()

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -332,6 +333,30 @@ pub struct TypeFacts {
     pub burstable: bool,
 }
 
+/// What cloud-init reads, with a private key in it: never shown, and wiped when it is dropped.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserData(Zeroizing<String>);
+
+impl UserData {
+    /// Takes the text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// Returns the text, not encoded yet.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserData").finish_non_exhaustive()
+    }
+}
+
 /// A machine to be made. Whatever is not here is always the same: one machine, IMDSv2 only, a gp3 volume that is
 /// encrypted and goes with the machine, a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -354,8 +379,8 @@ pub struct Launch {
     pub root_device: String,
     /// The size of its root volume, in GiB.
     pub root_gib: u32,
-    /// What cloud-init reads, not encoded yet.
-    pub user_data: String,
+    /// What it is told when it boots for the first time.
+    pub user_data: UserData,
     /// For the machine, its volume and its network interface.
     pub tags: Tags,
 }

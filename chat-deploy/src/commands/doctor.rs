@@ -68,14 +68,8 @@ impl Findings<'_> {
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     let mut findings = Findings { context, wrong: 0 };
     let provider = place::provider(context);
-    let target = match provider {
-        Provider::Local => Target::Here,
-        // What both kinds of machine usually are; `up` asks the machine itself.
-        Provider::Ssh | Provider::Ec2 => Target::linux("x86_64", None)?,
-    };
-    findings.take("server", server::check(context, target))?;
     match provider {
-        Provider::Local => {}
+        Provider::Local => findings.take("server", server::check(context, Target::Here))?,
         Provider::Ssh => of_reach(context, &mut findings)?,
         #[cfg(feature = "ec2")]
         Provider::Ec2 => ec2::check(context, &mut findings)?,
@@ -88,13 +82,26 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
     }
 }
 
+/// Looks at whether there is a server for machines of this kind; of one that was not seen, the usual kind.
+fn of_build(architecture: Option<&str>, findings: &mut Findings<'_>) -> Result<(), Error> {
+    let target = Target::linux(architecture.unwrap_or("x86_64"), None)?;
+    findings.take("server", server::check(findings.context, target))
+}
+
 /// Looks at whether the host and the chat on it can be reached.
 fn of_reach(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<(), Error> {
     match place::existing(context) {
-        Ok(Place::Reachable(session)) => of_host(&session, findings),
+        Ok(Place::Reachable(session)) => {
+            let facts = session.host.state().map(|state| state.facts).unwrap_or_default();
+            of_build(facts.architecture.as_deref(), findings)?;
+            of_host(&session, findings)
+        }
         #[cfg(feature = "ec2")]
         Ok(Place::Machine(_)) => Ok(()),
-        Err(error) => findings.bad("ssh", &error.message(), &error.hints()),
+        Err(error) => {
+            of_build(None, findings)?;
+            findings.bad("ssh", &error.message(), &error.hints())
+        }
     }
 }
 

@@ -337,6 +337,21 @@ impl<'a> MachinePlace<'a> {
         }
     }
 
+    /// Connects to the machine, to see whether somebody else is at work on it; `None` if it cannot be reached, or nothing was
+    /// put on it yet.
+    pub(super) fn connect_if_possible(&self, observed: &Observed) -> Result<Option<Session<'a>>, Error> {
+        let machine = observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance));
+        let runs = |machine: &Machine| machine.state == InstanceState::Running && machine.address.is_some();
+        let Some(machine) = machine.filter(|machine| runs(machine) && !machine.is_untouched()) else {
+            return Ok(None);
+        };
+        match self.look_into(&machine) {
+            Ok(session) => Ok(Some(session)),
+            Err(error) if self.context.interrupt.is_set() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn not_running(&self, machine: &Machine) -> Error {
         let (instance, id) = (self.instance.clone(), machine.id.clone());
         Error::MachineNotRunning { instance, id, state: machine.state }
@@ -353,12 +368,12 @@ impl<'a> MachinePlace<'a> {
             InstanceState::Pending => Some(Step::AwaitRunning { machine }),
             _ => Some(Step::Start { machine }),
         };
-        let found = Machine::of(instance);
-        let (machine, expect) = match step {
-            Some(step) => (self.apply(&Plan { steps: vec![step], ..Plan::default() })?, Expect::Booting),
-            None => (found, Expect::Running),
+        let machine = match step {
+            Some(step) => self.apply(&Plan { steps: vec![step], ..Plan::default() })?,
+            None => Machine::of(instance),
         };
-        self.connect_to(&machine.ok_or_else(|| self.unknown())?, expect)
+        let machine = machine.ok_or_else(|| self.unknown())?;
+        self.connect_to(&machine, Expect::of(&machine, self.context.clock.unix_seconds()))
     }
 
     /// Stops the machine.

@@ -5,6 +5,7 @@ use super::session::Session;
 use super::{Context, Outcome, server};
 use crate::cli;
 use crate::error::Error;
+use crate::host::HostState;
 #[cfg(feature = "ec2")]
 use crate::machine::plan::Step;
 use crate::outline::Outline;
@@ -12,7 +13,10 @@ use crate::report::{Event, Report as _};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Error> {
     let (heading, outline) = match place::deployment(context)? {
-        Place::Reachable(session) => (session.heading(), of_server(context, &session)?),
+        Place::Reachable(session) => {
+            let state = session.host.state()?;
+            (session.heading(), of_server(context, &session, state)?)
+        }
         #[cfg(feature = "ec2")]
         Place::Machine(place) => of_machine(context, &place)?,
     };
@@ -28,8 +32,7 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Plan) -> Result<Outcome, Er
     Ok(if args.detailed_exitcode { Outcome::ChangesPending } else { Outcome::Done })
 }
 
-fn of_server(context: &Context<'_>, session: &Session<'_>) -> Result<Outline, Error> {
-    let state = session.host.state()?;
+fn of_server(context: &Context<'_>, session: &Session<'_>, state: HostState) -> Result<Outline, Error> {
     let release = server::release_for(context, session, &state)?;
     Ok(server::plan(context, session, state, release, None)?.1.outline())
 }
@@ -51,6 +54,9 @@ fn of_machine(
         return Ok((place.heading(None), plan.outline().and(expected)));
     };
     let session = place.look_into(&machine)?;
-    let outline = plan.outline().and(of_server(context, &session)?);
+    let state = session.host.state()?;
+    let corrected = super::up::rules_for(&look, server::port(context, &state))?;
+    let plan = corrected.as_ref().unwrap_or(&plan);
+    let outline = plan.outline().and(of_server(context, &session, state)?);
     Ok((place.heading(Some(&machine)), outline))
 }

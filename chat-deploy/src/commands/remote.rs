@@ -30,6 +30,11 @@ const BOOTED_WITHIN: Duration = Duration::from_secs(300);
 /// How long a machine that is starting may refuse us, until it has learnt our key.
 const DENIED_GRACE: Duration = Duration::from_secs(30);
 
+/// For how many seconds after its start a machine may still be on its way, whatever EC2 calls it: it says `running` long
+/// before anybody can log in.
+#[cfg(feature = "ec2")]
+const STARTING_SECONDS: u64 = 300;
+
 /// What to expect of a host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expect {
@@ -37,6 +42,16 @@ pub(super) enum Expect {
     Running,
     /// It is just starting.
     Booting,
+}
+
+#[cfg(feature = "ec2")]
+impl Expect {
+    /// Says what to expect of a machine that EC2 calls running; `now` is in seconds since 1970.
+    pub(super) fn of(machine: &crate::machine::Machine, now: u64) -> Self {
+        let is_starting = now < machine.launched_at.saturating_add(STARTING_SECONDS);
+        // Nobody has been on a machine that is untouched, so nobody can tell whether it ever came up.
+        if is_starting || machine.is_untouched() { Self::Booting } else { Self::Running }
+    }
 }
 
 /// Opens an instance on a host that the person named.

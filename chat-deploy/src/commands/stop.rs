@@ -2,12 +2,14 @@
 //! runs.
 
 #[cfg(feature = "ec2")]
-use super::machine::is_ours;
+use super::machine::{MachinePlace, is_ours};
 use super::place::{self, Place};
 use super::session::Session;
 use super::{Context, Outcome};
 use crate::error::Error;
 use crate::host::Server;
+#[cfg(feature = "ec2")]
+use crate::machine::observe::Observed;
 use crate::plan::{Plan, Step};
 
 pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
@@ -18,7 +20,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
             let _run = machine.lock()?;
             let observed = machine.observe()?;
             if is_ours(&observed) {
-                machine.stop(&observed)?;
+                stop_machine(&machine, &observed)?;
             } else {
                 // It was there before us, and may do more than ours.
                 stop_server(&machine.connect()?)?;
@@ -26,6 +28,14 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Stops a machine of its own, unless somebody else is at work on it.
+#[cfg(feature = "ec2")]
+fn stop_machine(place: &MachinePlace<'_>, observed: &Observed) -> Result<(), Error> {
+    let session = place.connect_if_possible(observed)?;
+    let _lock = session.as_ref().map(Session::lock).transpose()?;
+    place.stop(observed)
 }
 
 fn stop_server(session: &Session<'_>) -> Result<(), Error> {

@@ -8,11 +8,16 @@ use super::session::{Session, agree};
 use super::{Context, Outcome, connect, server};
 use crate::cli;
 use crate::error::Error;
+use crate::host::backup;
 
 #[cfg(feature = "ec2")]
-pub(super) use machine::reachable;
+pub(super) use machine::{reachable, rules_for};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Error> {
+    if let Some(backup) = &args.restore {
+        // One that is missing or damaged comes to light before a machine is made for it.
+        backup::read(backup, |_| Ok(()))?;
+    }
     match place::deployment(context)? {
         Place::Reachable(session) => on_host(context, args, &session)?,
         #[cfg(feature = "ec2")]

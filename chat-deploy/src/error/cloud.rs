@@ -61,6 +61,12 @@ pub(super) fn machine_hints(error: &MachineError) -> Vec<String> {
         MachineError::NotAdopted { .. } => {
             "add --adopt to use that machine (with --key FILE for its key), or take another --instance name"
         }
+        MachineError::NoAddress { .. } => {
+            "give it an Elastic IP address, or deploy over an address you can reach: --provider ssh --host user@address"
+        }
+        MachineError::KeyKind { .. } => {
+            "name another with --key FILE (`ssh-keygen -t ed25519` makes one), or leave --key out"
+        }
         MachineError::NoDefaultVpc { .. } => {
             "`aws ec2 create-default-vpc` makes one, or name a subnet with --subnet"
         }

@@ -28,6 +28,9 @@ pub use removal::diff_to_nothing;
 ///
 /// [`MachineError`] if nothing that would do is to be had, or a machine made by hand would have to be adopted.
 pub fn diff(spec: &Spec, observed: &Observed) -> Result<Plan, MachineError> {
+    if let Some(machine) = observed.made_by_hand().filter(|machine| is_out_of_reach(machine)) {
+        return Err(MachineError::NoAddress { id: machine.id.clone() });
+    }
     if let Some((ownership, machine)) = &observed.machine {
         let mut plan = keep(spec, observed, machine);
         if *ownership == Ownership::Ours {
@@ -42,6 +45,11 @@ pub fn diff(spec: &Spec, observed: &Observed) -> Result<Plan, MachineError> {
             Err(MachineError::NotAdopted { instance: spec.instance.clone(), id: machine.id.clone() })
         }
     }
+}
+
+/// Tells whether a machine can never be reached: one that we make gets its address, others may have been made without.
+fn is_out_of_reach(machine: &Instance) -> bool {
+    machine.state == InstanceState::Running && machine.address.is_none()
 }
 
 fn adopt(spec: &Spec, observed: &Observed, machine: &Instance) -> Plan {

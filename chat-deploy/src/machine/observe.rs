@@ -54,6 +54,13 @@ impl Observed {
         self.machine.is_none() && !has_groups && self.key_pairs.is_empty()
     }
 
+    /// Returns the machine that somebody made by hand, whether or not it was adopted already.
+    #[must_use]
+    pub fn made_by_hand(&self) -> Option<&Instance> {
+        let adopted = self.machine.as_ref().filter(|(ownership, _)| *ownership == Ownership::Adopted);
+        adopted.map(|(_, machine)| machine).or(self.namesake.as_ref())
+    }
+
     /// Tells whether some rule of the group lets somebody reach a TCP port.
     #[must_use]
     pub fn lets_in(&self, port: u16) -> bool {
@@ -135,19 +142,6 @@ pub fn observe(
 /// [`MachineError::Cloud`].
 pub fn catalog(cloud: &dyn Cloud, spec: &Spec) -> Result<Catalog, MachineError> {
     Ok(region::look(cloud, spec)?)
-}
-
-/// Finds the machine of an instance by one call, for commands that only want to get to it.
-///
-/// # Errors
-///
-/// [`MachineError::Cloud`] and [`MachineError::Several`].
-pub fn find(
-    cloud: &dyn Cloud,
-    instance: &InstanceName,
-) -> Result<Option<(Ownership, Instance)>, MachineError> {
-    let machines = cloud.instances(&tagged(tags::INSTANCE, instance.as_str()))?;
-    Ok(sort_machines(cloud, instance, machines)?.0)
 }
 
 /// Lists all machines of ours in the region by the names of their instances, those on their way out left out.

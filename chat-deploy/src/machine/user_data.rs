@@ -9,6 +9,8 @@ use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
+use crate::cloud::UserData;
+
 const TEMPLATE: &str = include_str!("../../../templates/user-data.yml");
 
 /// EC2 takes no more, in bytes, before encoding.
@@ -60,10 +62,10 @@ impl fmt::Debug for BootstrapKey {
 
 /// Writes the user-data of a machine that starts with this host key.
 #[must_use]
-pub fn render(key: &BootstrapKey) -> String {
+pub fn render(key: &BootstrapKey) -> UserData {
     // A block literal of YAML takes any text whose lines are indented; a key has only lines of base64.
     let private = Zeroizing::new(key.private.trim_end().replace('\n', "\n    "));
-    TEMPLATE.replace("@PRIVATE_KEY@", &private).replace("@PUBLIC_KEY@", &key.public)
+    UserData::new(TEMPLATE.replace("@PUBLIC_KEY@", &key.public).replace("@PRIVATE_KEY@", &private))
 }
 
 #[cfg(test)]
@@ -80,11 +82,13 @@ mod tests {
     #[test]
     fn the_user_data_holds_the_key_and_nothing_unfilled() {
         let key = BootstrapKey::generate().unwrap();
-        let text = render(&key);
+        let user_data = render(&key);
+        let text = user_data.as_str();
+        assert!(!format!("{user_data:?}").contains("KEY"));
         assert!(text.starts_with("#cloud-config\n"));
         assert!(text.len() < MAX_BYTES);
         assert!(!text.contains('@'), "{text}");
-        let read = PrivateKey::from_openssh(private_key(&text)).unwrap();
+        let read = PrivateKey::from_openssh(private_key(text)).unwrap();
         assert_eq!(read.public_key().to_openssh().unwrap(), key.public());
         assert!(text.contains(&format!("  ed25519_public: \"{}\"\n", key.public())));
         assert_eq!(read.fingerprint(HashAlg::Sha256).to_string(), key.fingerprint());

@@ -278,7 +278,7 @@ impl Cloud for FakeCloud {
 
     fn run_instance(&self, launch: &Launch) -> Result<Instance, CloudError> {
         let pinned = self.pins().remove(&launch.client_token).unwrap_or_default();
-        let is_pinned = pinned.iter().any(|key| launch.user_data.contains(key));
+        let is_pinned = pinned.iter().any(|key| launch.user_data.as_str().contains(key));
         assert!(is_pinned, "the machine could not be recognised, were the deployer killed now");
         self.call("RunInstances", |account| account.run(launch))
     }
@@ -315,6 +315,17 @@ impl HostKeyPins for FakeCloud {
     fn pin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         pins.entry(name.to_owned()).or_default().push(public_key.to_owned());
+        Ok(())
+    }
+
+    fn unpin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = pins.get_mut(name) {
+            keys.retain(|key| key != public_key);
+            if keys.is_empty() {
+                pins.remove(name);
+            }
+        }
         Ok(())
     }
 

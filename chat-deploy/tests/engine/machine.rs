@@ -142,7 +142,7 @@ fn assert_up(cloud: &FakeCloud, when: &str) {
 
     // The fingerprint on the tag is that of the key the machine was started with.
     let launch = cloud.account().launch_of(&machine.id).unwrap();
-    let key = launch.user_data.split('"').find(|text| text.starts_with("ssh-ed25519 ")).unwrap();
+    let key = launch.user_data.as_str().split('"').find(|text| text.starts_with("ssh-ed25519 ")).unwrap();
     let fingerprint = ssh_key::PublicKey::from_openssh(key).unwrap().fingerprint(ssh_key::HashAlg::Sha256);
     let known = Machine::of(machine).unwrap();
     assert_eq!(known.bootstrap_key, Some(fingerprint.to_string()), "{when}");

@@ -5,7 +5,7 @@ use std::thread;
 use super::Ec2;
 use crate::cloud::{
     Action, Cloud as _, CloudError, CloudErrorKind, GroupId, ImageId, ImageQuery, InstanceId, InstanceQuery,
-    InstanceType, Launch, NewGroup, Permission, Rule, RuleId, Subjects, SubnetId, Tags, VpcId,
+    InstanceType, Launch, NewGroup, Permission, Rule, RuleId, Subjects, SubnetId, Tags, UserData, VpcId,
 };
 use crate::machine::tags;
 
@@ -15,7 +15,7 @@ pub(super) fn ask(dry: &Ec2, subjects: &Subjects) -> Vec<(Action, Permission)> {
     thread::scope(|scope| {
         let ask = |action: Action| {
             let trial = &trial;
-            (action, scope.spawn(move || verdict(trial.call(dry, action))))
+            (action, scope.spawn(move || trial.verdict(dry, action)))
         };
         let asked: Vec<_> = Action::ALL.iter().map(|action| ask(*action)).collect();
         // Nothing in there panics; a thread that did is an answer less.
@@ -25,22 +25,12 @@ pub(super) fn ask(dry: &Ec2, subjects: &Subjects) -> Vec<(Action, Permission)> {
 
 /// Asks about one call. `dry` must be set to do nothing.
 pub(super) fn ask_one(dry: &Ec2, action: Action, subjects: &Subjects) -> Permission {
-    verdict(Trial::on(subjects).call(dry, action))
-}
-
-fn verdict(answer: Result<(), CloudError>) -> Permission {
-    match answer {
-        Ok(()) => Permission::Allowed,
-        Err(error) => match error.kind {
-            CloudErrorKind::DryRun => Permission::Allowed,
-            CloudErrorKind::Unauthorized => Permission::Denied(error),
-            _ => Permission::Unknown(error),
-        },
-    }
+    Trial::on(subjects).verdict(dry, action)
 }
 
 /// What each call is tried on.
 struct Trial {
+    subjects: Subjects,
     instance: InstanceId,
     group: GroupId,
     rule: RuleId,
@@ -69,16 +59,47 @@ impl Trial {
             subnet: subjects.subnet.clone().unwrap_or_else(|| SubnetId::new(nothing("subnet"))),
             root_device: "/dev/xvda".to_owned(),
             root_gib: 8,
-            user_data: String::new(),
+            user_data: UserData::default(),
             tags: tags.clone(),
         };
         Self {
+            subjects: subjects.clone(),
             instance: subjects.instance.clone().unwrap_or_else(|| InstanceId::new(nothing("i"))),
             group,
             rule: subjects.rule.clone().unwrap_or_else(|| RuleId::new(nothing("sgr"))),
             vpc: subjects.vpc.clone().unwrap_or_else(|| VpcId::new(nothing("vpc"))),
             tags,
             launch,
+        }
+    }
+
+    fn verdict(&self, ec2: &Ec2, action: Action) -> Permission {
+        match self.call(ec2, action) {
+            Ok(()) => Permission::Allowed,
+            Err(error) => match error.kind {
+                CloudErrorKind::DryRun => Permission::Allowed,
+                CloudErrorKind::Unauthorized if !self.is_on_nothing(action) => Permission::Denied(error),
+                _ => Permission::Unknown(error),
+            },
+        }
+    }
+
+    /// Tells whether a call goes to a thing that is not there. A policy that asks for our tag on it, as ours does, refuses
+    /// that, and may well allow the same call on the thing itself.
+    fn is_on_nothing(&self, action: Action) -> bool {
+        let Subjects { instance, group, rule, key_name, .. } = &self.subjects;
+        match action {
+            Action::RunInstances => group.is_none() || key_name.is_none(),
+            Action::GetConsoleOutput
+            | Action::StartInstances
+            | Action::StopInstances
+            | Action::TerminateInstances
+            | Action::CreateTags
+            | Action::DeleteTags => instance.is_none(),
+            Action::AuthorizeSecurityGroupIngress | Action::DeleteSecurityGroup => group.is_none(),
+            Action::RevokeSecurityGroupIngress => group.is_none() || rule.is_none(),
+            Action::DeleteKeyPair => key_name.is_none(),
+            _ => false,
         }
     }
 

@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
 use super::*;
+use crate::cloud::UserData;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const MAX_ATTEMPTS: u32 = 3;
@@ -191,7 +192,7 @@ fn launch_for_tests() -> Launch {
         subnet: SubnetId::new("subnet-0123456789abcdef0"),
         root_device: "/dev/xvda".to_owned(),
         root_gib: 8,
-        user_data: "#cloud-config\nssh_deletekeys: true\n".to_owned(),
+        user_data: UserData::new("#cloud-config\nssh_deletekeys: true\n".to_owned()),
         tags: tags_for_tests(),
     }
 }

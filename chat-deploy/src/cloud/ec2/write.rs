@@ -63,7 +63,7 @@ pub(super) fn launch(client: &Client, launch: &Launch) -> RunInstancesFluentBuil
         .block_device_mappings(root_disk(launch))
         .metadata_options(metadata())
         .set_credit_specification(launch.standard_credits.then(standard_credits))
-        .user_data(BASE64.encode(&launch.user_data))
+        .user_data(BASE64.encode(launch.user_data.as_str()))
         .set_tag_specifications(Some(tags.to_vec()))
 }
 

@@ -1,6 +1,6 @@
 //! `doctor` on EC2: the account, what it may do, what the region offers, and the machine if there is one.
 
-use super::{Findings, of_host};
+use super::{Findings, of_build, of_host};
 use crate::cloud::{Action, Cloud, CloudErrorKind, InstanceType, Permission, Subjects, VpcId};
 use crate::commands::Context;
 use crate::commands::machine::{Look, MachinePlace};
@@ -22,18 +22,24 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
     };
     let place = match MachinePlace::open(context, instance) {
         Ok(place) => place,
-        Err(error) => return findings.bad("account", &error.message(), &error.hints()),
+        Err(error) => {
+            of_build(None, findings)?;
+            return findings.bad("account", &error.message(), &error.hints());
+        }
     };
     let vpc = match place.cloud.default_vpc() {
         Ok(vpc) => vpc,
         Err(error) => {
+            of_build(None, findings)?;
             let error = Error::from(error);
             return findings.bad("account", &error.message(), &error.hints());
         }
     };
+    let look = place.look_for_new();
+    let architecture = look.as_ref().ok().and_then(|(look, catalog)| architecture(&look.spec, catalog));
+    of_build(architecture.as_deref(), findings)?;
     findings.good("account", &format!("answers in {}", place.cloud.region()))?;
     findings.take("key", place.public_key().map(|_| "can be used to log in".to_owned()))?;
-    let look = place.look_for_new();
     let subjects = match &look {
         Ok((look, catalog)) => subjects(look, catalog, vpc),
         Err(_) => Subjects { vpc, ..Subjects::default() },
@@ -44,6 +50,12 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
         Err(error) => findings.take("machine", Err(error))?,
     }
     if context.settings.instance.is_some() { of_machine(&place, findings) } else { Ok(()) }
+}
+
+/// Returns what a new machine would have for a processor.
+fn architecture(spec: &Spec, catalog: &Catalog) -> Option<String> {
+    let (launch, _) = consider(spec, catalog).ok()?;
+    Some(launch.image.architecture)
 }
 
 /// Returns what permissions can be tried on.

@@ -29,6 +29,9 @@ pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace
         None => None,
     };
     let Some(session) = session else {
+        // An adopted machine is here because it could not be reached.
+        let reached = if is_ours(&observed) { place.connect_if_possible(&observed)? } else { None };
+        let _lock = reached.as_ref().map(Session::lock).transpose()?;
         confirm(context, &place.heading(machine.as_ref()), &machine_plan.outline(), QUESTION, args.yes)?;
         place.apply(&machine_plan)?;
         forget_address(machine.and_then(|machine| machine.address))?;
@@ -64,6 +67,12 @@ fn connect<'a>(
     no_backup: bool,
 ) -> Result<Option<Session<'a>>, Error> {
     if no_backup && is_ours(observed) {
+        // All of it goes with the machine.
+        return Ok(None);
+    }
+    if machine.is_untouched() {
+        let text = format!("nothing was deployed to {} yet, so there is nothing to save", machine.id);
+        context.ui.event(&Event::Note(&text));
         return Ok(None);
     }
     let (why, source) = if machine.state != InstanceState::Running || machine.address.is_none() {

@@ -74,8 +74,14 @@ fn of_host(
         report.field("server", "stopped");
         return Ok(None);
     }
-    match place.look_into(machine) {
-        Ok(session) => of_server(context, &session, report),
+    let session = place.look_into(machine);
+    match session.and_then(|session| of_server(context, &session, report)) {
+        Ok(port) => Ok(port),
+        Err(Error::UnknownInstance { .. }) => {
+            report.line("server", Some("there is none yet; `up` deploys it"));
+            report.field("server", Value::Null);
+            Ok(None)
+        }
         // What the cloud says is worth something without what the host says.
         Err(error) => {
             report.line("server", Some(format!("unknown: {}", error.message())));

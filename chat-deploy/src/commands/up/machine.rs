@@ -6,6 +6,7 @@
 use ipnet::Ipv4Net;
 
 use crate::cli;
+use crate::clock::Clock as _;
 use crate::cloud::{InstanceState, Rule};
 use crate::commands::machine::{Look, MachinePlace};
 use crate::commands::remote::Expect;
@@ -47,11 +48,15 @@ fn together(
     machine_plan: &Plan,
     machine: &Machine,
 ) -> Result<(), Error> {
-    let session = place.connect_to(machine, Expect::Running)?;
+    let session = place.connect_to(machine, Expect::of(machine, context.clock.unix_seconds()))?;
     let lock = session.lock()?;
     let state = session.host.state()?;
     let port = server::port(context, &state);
     session.check_obstacles(port, &state)?;
+    if state.process.is_none() && !args.yes && !context.ui.can_ask() {
+        // Something will have to be done, and a build takes minutes.
+        return Err(Error::NobodyToAsk);
+    }
     let corrected = rules_for(look, port)?;
     let machine_plan = corrected.as_ref().unwrap_or(machine_plan);
     let release = server::release_for(context, &session, &state)?;
@@ -68,7 +73,7 @@ fn together(
 }
 
 /// Plans the rules anew, if the chat has another port than the rules that were there had us think.
-fn rules_for(look: &Look, port: u16) -> Result<Option<Plan>, Error> {
+pub(in crate::commands) fn rules_for(look: &Look, port: u16) -> Result<Option<Plan>, Error> {
     if port == look.spec.chat_port {
         return Ok(None);
     }

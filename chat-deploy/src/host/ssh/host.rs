@@ -104,12 +104,6 @@ impl<'a> SshHost<'a> {
         }
     }
 
-    /// Returns the connection.
-    #[must_use]
-    pub fn remote(&self) -> &(dyn Remote + 'a) {
-        self.remote.as_ref()
-    }
-
     /// Calls the script; returns what it wrote.
     fn call(
         &self,

@@ -107,6 +107,18 @@ impl PinnedHosts {
         self.update(|text| without_host(text, name))
     }
 
+    /// Forgets one key of a host; one that is not pinned is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`PinnedHostsError`].
+    pub fn remove_key(&self, name: &str, key: &PublicKey) -> Result<(), PinnedHostsError> {
+        self.update(|text| {
+            let kept = look_up(text, &pin_name(name)).keys.into_iter().filter(|other| !same_key(other, key));
+            kept.fold(without_host(text, name), |text, key| with_line(&text, &line(name, &key)))
+        })
+    }
+
     pub(super) fn known(&self, name: &str) -> Result<Known, PinnedHostsError> {
         let text = store::read(&self.path).map_err(|source| self.failed("read", source))?;
         Ok(look_up(&text.unwrap_or_default(), &pin_name(name)))
@@ -130,6 +142,11 @@ impl HostKeyPins for PinnedHosts {
     fn pin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let key: PublicKey = public_key.trim().parse()?;
         Ok(self.add(name, &key)?)
+    }
+
+    fn unpin(&self, name: &str, public_key: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let key: PublicKey = public_key.trim().parse()?;
+        Ok(self.remove_key(name, &key)?)
     }
 
     fn forget(&self, name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -272,6 +289,10 @@ mod tests {
         pins.add("one", &a).unwrap();
         pins.add("one", &a).unwrap();
         pins.add("one", &b).unwrap();
+        pins.remove_key("one", &a).unwrap();
+        assert!(known("one").len() == 1 && same_key(&known("one")[0], &b));
+        pins.remove_key("one", &a).unwrap();
+        pins.add("one", &a).unwrap();
         pins.add("two", &a).unwrap();
         assert_eq!((known("one").len(), known("two").len()), (2, 1));
         pins.replace("one", &b).unwrap();

@@ -8,6 +8,13 @@ use crate::machine::plan::{Choice, LaunchPlan, Plan, Step};
 use crate::machine::spec::Spec;
 use crate::machine::{MachineError, image, tags};
 
+/// The kinds of keys that ImportKeyPair takes.
+///
+/// # Source
+///
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html>
+const EC2_TAKES: [&str; 2] = ["ssh-ed25519", "ssh-rsa"];
+
 /// Plans a machine with all it needs; what an earlier run left is used.
 pub(super) fn plan(spec: &Spec, observed: &Observed) -> Result<Plan, MachineError> {
     let nothing = Catalog::default();
@@ -15,6 +22,11 @@ pub(super) fn plan(spec: &Spec, observed: &Observed) -> Result<Plan, MachineErro
     let places = places(spec, catalog)?;
     let mut launch = choose(spec, catalog, &places)?;
     launch.group = observed.group.as_ref().map(|group| group.id.clone());
+
+    let kind = spec.public_key.split(' ').next().unwrap_or_default();
+    if !EC2_TAKES.contains(&kind) {
+        return Err(MachineError::KeyKind { kind: kind.to_owned() });
+    }
 
     let mut plan = Plan { warnings: no_way_out(catalog, &places).into_iter().collect(), ..Plan::default() };
     if observed.key_pairs.iter().all(|key| key.name != launch.key_name) {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::wait::{Aim, Look};
 use super::{Failure, Group, await_running, start};
 use crate::cloud::{
-    CloudError, CloudErrorKind, GroupId, Instance, InstanceQuery, InstanceState, Launch, Tags,
+    CloudError, CloudErrorKind, GroupId, Instance, InstanceQuery, InstanceState, Launch, Tags, UserData,
 };
 use crate::instance::InstanceName;
 use crate::machine::apply::{ApplyError, Engine};
@@ -96,7 +96,7 @@ fn request(
         subnet: choice.subnet.clone(),
         root_device: plan.image.root_device.clone().unwrap_or_else(|| ROOT_DEVICE.to_owned()),
         root_gib: plan.disk_gib,
-        user_data: String::new(),
+        user_data: UserData::default(),
         tags: tags::ours(engine.instance),
     }
 }
@@ -115,7 +115,7 @@ fn attempt(engine: &Engine<'_>, request: &Launch) -> Result<Result<Instance, Unm
         Err(Failure::Cloud(error)) => {
             if error.code.is_some() && !error.kind.is_transient() {
                 // EC2 has said no, so no machine has this key. If it is in trouble, or has not answered, there may be one.
-                let _ = engine.host_keys.forget(token);
+                let _ = engine.host_keys.unpin(token, key.public());
             }
             match error.kind {
                 CloudErrorKind::ParameterMismatch => made_before(engine, token)?,
@@ -129,7 +129,7 @@ fn attempt(engine: &Engine<'_>, request: &Launch) -> Result<Result<Instance, Unm
         Err(failure) => {
             if matches!(failure, Failure::Other(_)) {
                 // What the machine needs never showed, so there is none.
-                let _ = engine.host_keys.forget(token);
+                let _ = engine.host_keys.unpin(token, key.public());
             }
             return Err(failure);
         }

@@ -14,7 +14,10 @@ fn a_launch_says_all_of_it() {
     assert_eq!(instance.id, InstanceId::new("i-1"));
     assert_eq!((instance.address, instance.client_token.as_deref()), (None, Some("7f8e3c")));
     let request = script.request();
-    assert_eq!(BASE64.decode(&request["UserData"]).unwrap(), launch_for_tests().user_data.as_bytes());
+    assert_eq!(
+        BASE64.decode(&request["UserData"]).unwrap(),
+        launch_for_tests().user_data.as_str().as_bytes()
+    );
     insta::assert_debug_snapshot!(request);
 }
 

@@ -22,6 +22,10 @@ impl Session {
             "GlobalKnownHostsFile=/dev/null".to_owned(),
             format!("HostKeyAlias={}", pin_name(&trust.name(&target.host, target.port))),
             "StrictHostKeyChecking=yes".to_owned(),
+            // Whatever the person's own settings say of other hosts.
+            "KnownHostsCommand=none".to_owned(),
+            "ForwardAgent=no".to_owned(),
+            "ForwardX11=no".to_owned(),
             // It would write what the host says its keys are into our pins.
             "UpdateHostKeys=no".to_owned(),
         ] {
