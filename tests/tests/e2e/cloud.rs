@@ -5,6 +5,7 @@
 
 mod account;
 mod adopt;
+mod commands;
 mod faults;
 mod life;
 mod pretend;

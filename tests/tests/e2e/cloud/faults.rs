@@ -62,6 +62,40 @@ fn killed_after_every_call_that_changes_something_it_gets_there_in_the_end() {
     account.can_chat();
 }
 
+/// Makes a machine that nothing was deployed to, since its deployer was killed too early.
+fn machine_that_was_left_alone(account: &Account) {
+    account.break_calls(&json!([{"action": "CreateTags", "fault": "held", "times": 100}]));
+    let mut deployer = account.start(&up(&server()));
+    await_that("the host key is to be exchanged", || account.calls().iter().any(|call| call == "CreateTags"));
+    deployer.kill().unwrap();
+    deployer.wait().unwrap();
+    account.break_calls(&json!([]));
+    // EC2 calls a machine running long before anybody can log in.
+    account.in_machine("systemctl stop ssh.socket ssh.service 2>/dev/null; ! systemctl is-active ssh");
+}
+
+#[test]
+fn a_machine_that_takes_its_time_is_waited_for() {
+    let account = Account::new();
+    machine_that_was_left_alone(&account);
+    let machine = account.instance()["InstanceId"].clone();
+    // Longer than a machine gets that is there.
+    account.in_machine("systemd-run --quiet --on-active=25 systemctl start ssh.service");
+    let said = account.run(&["status", "--json"]).ended_with(0);
+    assert!(said.out.contains(machine.as_str().unwrap()), "{said:?}");
+    let _ = account.up(&server());
+    assert_eq!(account.instance()["InstanceId"], machine);
+    account.can_chat();
+}
+
+#[test]
+fn a_machine_that_nothing_was_deployed_to_goes_without_a_backup() {
+    let account = Account::new();
+    machine_that_was_left_alone(&account);
+    let _ = account.run(&["down", "--yes"]).ended_with(0).complains(&["nothing to save"]);
+    account.is_empty();
+}
+
 /// Runs `up` until it has changed something in the cloud, and kills it then; returns whether it came to that.
 fn killed_after_a_change(account: &Account) -> bool {
     let is_change = |call: &String| !call.starts_with("Describe");
