@@ -122,7 +122,7 @@ pub(super) fn host_hint(error: &HostError) -> Option<String> {
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
         HostError::HasData { .. } => {
-            "leave out --restore to keep it; `chat-deploy down` copies it here and removes it".to_owned()
+            "leave out --restore to go on with it, as after a run that was ended once it had put the backup there; `chat-deploy down` copies it here and removes it".to_owned()
         }
         HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
         HostError::Script { said, .. } => return script_hint(said),
