@@ -63,6 +63,10 @@ pub struct Config {
     pub destination: Destination,
     /// Servers by name, in lower case.
     pub servers: BTreeMap<String, Destination>,
+    /// Whom to log in as, once connected.
+    pub login: Option<Account>,
+    /// Enter the room, once connected.
+    pub join: bool,
 }
 
 /// A server, and how to connect to it.
@@ -207,6 +211,8 @@ pub enum Exit {
     Interrupted,
     /// Only this server was to be left; others may be talked with.
     Closed,
+    /// It took longer than it may.
+    TimedOut,
 }
 
 /// Which of the two requests with a password.
@@ -282,7 +288,8 @@ impl App {
     #[must_use]
     pub fn beside(&mut self, destination: Destination) -> Self {
         let seed = self.backoff.next_seed();
-        Self::new(Config { destination, ..self.config.clone() }, seed)
+        // Who is to be logged in here is nobody there.
+        Self::new(Config { destination, login: None, ..self.config.clone() }, seed)
     }
 
     /// Takes an event and returns what is to be done, in order.

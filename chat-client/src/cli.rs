@@ -2,13 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use regex_lite::Regex;
 
 use crate::app::{Config, Destination};
+use crate::lines::{Input, Usage};
 use crate::link::{KeySource, Target, Timeouts, Trust};
+use crate::password::PasswordSource;
 use crate::pins::{Pins, PinsError};
 use crate::settings::Settings;
 use crate::{AGENT, DEFAULT_PORT};
@@ -26,10 +30,18 @@ Further lines of one message come out indented, so that no line can pass for som
 Servers prove who they are. The first time, their identity is remembered; if it is another one later, the client stops. \
 `chat-client pins` lists what is remembered.
 
+For scripts:
+  chat-client send home 'backup done'            one message, to a server that has a name in the settings
+  chat-client watch home --json                  what is said, as JSON
+  chat-client watch home --wait-for '^bob: .*done' --timeout 60
+
+Passwords come from --password-fd, --password-command or CHAT_CLIENT_PASSWORD, never from an argument.
+
 Exit status:
   0    all that was asked for was done, or nobody reads the output any more
   1    something was not: no connection, connection lost, a login or command refused, no answer
-  2    wrong usage
+  2    wrong usage or settings
+  4    time was up (--timeout)
   130  interrupted
 On a terminal, refusals are only shown.";
 
@@ -50,6 +62,15 @@ pub struct Cli {
 pub enum Action {
     /// Connect to a server and chat
     Connect(Address),
+    /// Send one message and leave
+    Send {
+        /// The server: a name in the settings, HOST or HOST:PORT
+        server: String,
+        /// The message; without one, standard input is sent as one
+        message: Vec<String>,
+    },
+    /// Print what is said, without reading standard input
+    Watch(Address),
     /// List the remembered identities of servers
     Pins,
     /// Forget the identity of a server, after it was set up anew
@@ -93,6 +114,27 @@ pub struct Options {
     /// Lines instead of a full screen, also on a terminal: for screen readers
     #[arg(long, global = true)]
     lines: bool,
+    /// Print events as JSON, one object per line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Leave with success once a line has come that this regular expression finds something in
+    #[arg(long, value_name = "PATTERN", global = true)]
+    wait_for: Option<Regex>,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", global = true, value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// Log in as this user once connected
+    #[arg(long, value_name = "NAME", global = true)]
+    user: Option<String>,
+    /// Read the password of --user from this file descriptor, up to the end of its first line
+    #[arg(long, value_name = "N", global = true, requires = "user", conflicts_with = "password_command")]
+    password_fd: Option<u32>,
+    /// Take the password of --user from what this command prints first, such as `secret-tool lookup chat home`
+    #[arg(long, value_name = "COMMAND", global = true, requires = "user")]
+    password_command: Option<String>,
+    /// Enter the room once connected
+    #[arg(long, global = true)]
+    join: bool,
     /// Add everything that is shown to this file
     #[arg(long, value_name = "FILE", global = true)]
     log: Option<String>,
@@ -128,7 +170,8 @@ impl Cli {
     #[must_use]
     pub fn destination(&self, settings: &Settings) -> Option<Destination> {
         let address = match &self.action {
-            Some(Action::Connect(address)) => address.into(),
+            Some(Action::Connect(address) | Action::Watch(address)) => address.into(),
+            Some(Action::Send { server, .. }) => ServerAddress::typed(server, None, DEFAULT_PORT),
             None => ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT),
             Some(Action::Pins | Action::Forget(_) | Action::Config { .. }) => return None,
         };
@@ -169,6 +212,36 @@ impl Options {
         flags
     }
 
+    /// Tells whether something is asked for that only lines can do.
+    #[must_use]
+    pub fn is_for_programs(&self) -> bool {
+        self.json || self.wait_for.is_some() || self.timeout.is_some()
+    }
+
+    /// Says whom to log in as, and where the password comes from.
+    #[must_use]
+    pub fn login(&self) -> Option<(&str, PasswordSource<'_>)> {
+        let source = match (self.password_fd, &self.password_command) {
+            (Some(descriptor), _) => PasswordSource::Descriptor(descriptor),
+            (None, Some(command)) => PasswordSource::Command(command),
+            (None, None) => PasswordSource::Environment,
+        };
+        Some((self.user.as_deref()?, source))
+    }
+
+    /// Says how lines are used.
+    #[must_use]
+    pub fn usage(&self, user: User, action: Option<&Action>) -> Usage {
+        Usage {
+            person: user == User::WithLines,
+            json: self.json,
+            quiet: matches!(action, Some(Action::Send { .. })),
+            input: if matches!(action, Some(Action::Watch(_))) { Input::None } else { Input::Standard },
+            wait_for: self.wait_for.clone(),
+            timeout: self.timeout,
+        }
+    }
+
     /// Says how the client is used; `zone` is the local time zone.
     #[must_use]
     pub fn config(
@@ -193,6 +266,8 @@ impl Options {
             zone,
             destination: destination.unwrap_or(usual),
             servers: settings.servers.clone(),
+            login: None,
+            join: self.join,
         }
     }
 
@@ -222,6 +297,12 @@ pub enum User {
     WithLines,
     /// A program.
     Program,
+}
+
+/// Reads a number of seconds.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or("it must be a number above 0")
 }
 
 /// Reads `NAME=VALUE`.

@@ -5,8 +5,10 @@
 //! - [`probe()`]: whether a healthy server of ours answers at an address;
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
 //! - `cli`, `settings`: the command line, and what it means together with environment and file;
+//! - `password`: where one comes from when nobody is asked;
 //! - `driver`: what runs it; `lines` and `terminal`: who uses it; `screen`: what is on the terminal; `display`: what they
-//!   may see; `transcript`: the log of it.
+//!   may see; `json`, `transcript`: the same for programs
+//!   and as a log.
 //!
 //! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
@@ -19,8 +21,12 @@ pub mod display;
 #[cfg(feature = "terminal")]
 pub mod driver;
 #[cfg(feature = "terminal")]
+pub mod json;
+#[cfg(feature = "terminal")]
 pub mod lines;
 pub mod link;
+#[cfg(feature = "terminal")]
+pub mod password;
 pub mod pins;
 mod probe;
 mod replies;

@@ -1,9 +1,10 @@
 //! Use in a pipe, and by people who prefer lines to a screen: lines in, lines out.
 //!
 //! Standard input is read by a thread of its own, one line whenever one is wanted: what is not wanted yet stays in the
-//! pipe. Data goes to standard output, all remarks to standard error; `output` writes them.
+//! pipe. `script` is for those who need less than that. Data goes to standard output, all remarks to standard error; `output` writes them.
 
 mod output;
+mod script;
 
 use std::io::{self, BufRead, Read as _};
 use std::sync::mpsc as blocking;
@@ -11,19 +12,41 @@ use std::time::Duration;
 
 use chat_core::frame::MAX_PACKET_LEN;
 use chat_core::secret::Secret;
+use jiff::Timestamp;
+use regex_lite::Regex;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::output::Output;
-use crate::app::{Event, Exit, Question, Show};
+pub use self::script::Input;
+use self::script::Script;
+use crate::app::{Event, Exit, Question, Show, Status};
 use crate::display::{self, Medium, Stream};
 use crate::driver::{Front, TabId};
+use crate::json;
 
 /// Longer lines fit no packet.
 const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
 /// How long a client that was told to stop still waits for its reader.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How the lines are used.
+#[derive(Debug, Default)]
+pub struct Usage {
+    /// A person types them, and can be asked.
+    pub person: bool,
+    /// Events are JSON.
+    pub json: bool,
+    /// Only what went wrong is said.
+    pub quiet: bool,
+    /// Where lines come from.
+    pub input: Input,
+    /// Leave when a line like this has come.
+    pub wait_for: Option<Regex>,
+    /// Give up after this long.
+    pub timeout: Option<Duration>,
+}
 
 /// The front for pipes.
 #[derive(Debug)]
@@ -34,8 +57,10 @@ pub struct Lines {
     /// Whether the output has failed and the app knows.
     cut: bool,
     output: Output,
-    /// A person types the lines.
-    person: bool,
+    usage: Usage,
+    script: Script,
+    /// What was said of how things stand.
+    followed: Option<String>,
     /// The next line is the answer to a question.
     asking: bool,
     hidden: Option<Hidden>,
@@ -44,13 +69,12 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Takes over standard input; `person` says that somebody sits there who can be asked. Must be called inside a tokio
-    /// runtime.
+    /// Takes over standard input. Must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
     /// What the system said when signals cannot be received.
-    pub fn start(person: bool) -> io::Result<Self> {
+    pub fn start(mut usage: Usage) -> io::Result<Self> {
         let (wanted, wishes) = blocking::channel();
         // Holds one event at most: the reader waits for a wish before each.
         let (sender, events) = mpsc::unbounded_channel();
@@ -77,7 +101,23 @@ impl Lines {
         let output = Output::start(output::write_standard);
         let (asking, hidden) = (false, None);
         let (waiting, cut) = (false, false);
-        Ok(Self { wanted, events, waiting, cut, output, person, asking, hidden, interrupts, terminations })
+        let input = std::mem::take(&mut usage.input);
+        let script = Script::new(input, usage.wait_for.take(), usage.timeout);
+        let followed = None;
+        Ok(Self {
+            wanted,
+            events,
+            waiting,
+            cut,
+            output,
+            usage,
+            script,
+            followed,
+            asking,
+            hidden,
+            interrupts,
+            terminations,
+        })
     }
 
     /// Waits until everything is written, and returns how the program ends: as it was going to, or stopped by a signal
@@ -87,9 +127,10 @@ impl Lines {
     ///
     /// What the system said when something could not be written.
     pub async fn finish(mut self, exit: Exit) -> io::Result<Exit> {
+        let exit = if self.script.timed_out() { Exit::TimedOut } else { exit };
         tokio::select! {
             written = self.output.written() => written.map(|()| exit),
-            () = tokio::time::sleep(FLUSH_PATIENCE), if exit == Exit::Interrupted => Ok(exit),
+            () = tokio::time::sleep(FLUSH_PATIENCE), if matches!(exit, Exit::Interrupted | Exit::TimedOut) => Ok(exit),
             _ = self.interrupts.recv() => Ok(Exit::Interrupted),
             _ = self.terminations.recv() => Ok(Exit::Interrupted),
         }
@@ -98,13 +139,36 @@ impl Lines {
 
 impl Front for Lines {
     fn show(&mut self, _tab: TabId, show: &Show) -> io::Result<()> {
-        let medium = if self.person { Medium::Terminal } else { Medium::Pipe };
+        let medium = if self.usage.person { Medium::Terminal } else { Medium::Pipe };
         let (stream, text) = display::render(show, medium);
+        if stream == Stream::Data {
+            self.script.hear(&text);
+        }
+        if self.usage.quiet && !matches!(show, Show::Error(_) | Show::Hint(_)) {
+            return Ok(());
+        }
+        if self.usage.json {
+            return self.output.write(Stream::Data, json::show(Timestamp::now(), show));
+        }
         self.output.write(stream, text)
     }
 
+    fn follow(&mut self, _tab: TabId, status: Status) {
+        if !self.usage.json || self.usage.quiet {
+            return;
+        }
+        // Said only where it differs from what was said before.
+        let said = json::status(Timestamp::UNIX_EPOCH, &status);
+        if self.followed.as_ref() != Some(&said) {
+            self.followed = Some(said);
+            // Whoever reads no more is noticed when the next event is shown.
+            let _ = self.output.write(Stream::Data, json::status(Timestamp::now(), &status));
+        }
+    }
+
     fn want_line(&mut self, _tab: TabId) {
-        if !self.waiting {
+        self.script.want_line();
+        if self.script.reads_input() && !self.waiting {
             // After the end of input nobody takes the wish, and nothing more comes.
             self.waiting = self.wanted.send(()).is_ok();
         }
@@ -138,8 +202,13 @@ impl Lines {
                 self.cut = true;
                 Event::EndOfInput
             }
+            event = self.script.next() => event,
             Some(event) = async { room.await; self.events.recv().await } => {
                 self.waiting = false;
+                if matches!(event, Event::EndOfInput) && self.script.outlasts_input() {
+                    // The program ends by what it waits for.
+                    std::future::pending::<()>().await;
+                }
                 self.answer_or(event)
             }
             _ = self.interrupts.recv() => {

@@ -2,15 +2,17 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use chat_client::app::command::Account;
 use chat_client::app::{App, Event, Exit};
 use chat_client::cli::{self, Action, Cli, User};
 use chat_client::driver;
-use chat_client::lines::Lines;
+use chat_client::lines::{Input, Lines};
+use chat_client::password;
 use chat_client::pins::{Pins, PinsError};
 use chat_client::screen::{Look, Scrollback, Theme};
 use chat_client::settings::{self, Origin, Settings, Sources};
@@ -21,11 +23,15 @@ use clap::Parser as _;
 use etcetera::BaseStrategy as _;
 use tracing_subscriber::EnvFilter;
 
+/// No message is longer.
+const MAX_STANDARD_INPUT: u64 = 1024 * 1024;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(Exit::Done | Exit::Closed) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::FAILURE,
+        Ok(Exit::TimedOut) => ExitCode::from(4),
         Ok(Exit::Interrupted) => ExitCode::from(130),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,7 +53,9 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
             let (_, origins) = load_settings(cli)?;
             show_settings(&origins)
         }
-        Some(Action::Connect(_)) | None => chat(cli, &load_settings(cli)?.0),
+        Some(Action::Connect(_) | Action::Send { .. } | Action::Watch(_)) | None => {
+            chat(cli, &load_settings(cli)?.0)
+        }
     }
 }
 
@@ -64,7 +72,8 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     // Without a name for the zone the server can only be asked for universal time.
     let zone = settings.zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
     let zone = zone.unwrap_or_else(|| "Etc/UTC".to_owned());
-    let is_person = cli::is_interactive();
+    let is_scripted = matches!(cli.action, Some(Action::Send { .. } | Action::Watch(_)));
+    let is_person = cli::is_interactive() && !is_scripted && !cli.options.is_for_programs();
     let wants_screen = is_person && !cli.options.wants_lines();
     let terminal = if wants_screen { Terminal::start(wishes(settings, &zone)).ok() } else { None };
     start_log(terminal.is_some());
@@ -75,7 +84,8 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     };
     let destination = cli.destination(settings);
     let first = Event::Start { connect: destination.is_some() };
-    let config = cli.options.config(settings, destination, user, zone.clone());
+    let mut config = cli.options.config(settings, destination, user, zone.clone());
+    config.login = login(cli)?;
     let target = cli.options.target(&config.destination)?;
     let app = App::new(config, seed());
     let home = etcetera::home_dir().ok();
@@ -86,7 +96,11 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
             driver::run(app, target, &mut front, first).await
         }
         None => {
-            let lines = Lines::start(user == User::WithLines).context("cannot receive signals")?;
+            let mut usage = cli.options.usage(user, cli.action.as_ref());
+            if let Some(Action::Send { message, .. }) = &cli.action {
+                usage.input = Input::Given(vec![to_send(message)?]);
+            }
+            let lines = Lines::start(usage).context("cannot receive signals")?;
             let mut front = Transcript::start(lines, log, home, &zone)?;
             match driver::run(app, target, &mut front, first).await {
                 Ok(exit) => front.into_front().finish(exit).await,
@@ -95,6 +109,27 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
         }
     };
     ended.context("cannot write to standard output")
+}
+
+/// Returns the line that sends a message: a slash at its beginning makes no command of it.
+fn to_send(words: &[String]) -> anyhow::Result<String> {
+    let mut text = words.join(" ");
+    if words.is_empty() {
+        let read = io::stdin().lock().take(MAX_STANDARD_INPUT).read_to_string(&mut text);
+        read.context("cannot read the message from standard input")?;
+        text.truncate(text.trim_end_matches('\n').len());
+    }
+    let indent = text.len() - text.trim_start().len();
+    if text.get(indent..).is_some_and(|rest| rest.starts_with('/')) {
+        text.insert(indent, '/');
+    }
+    Ok(text)
+}
+
+/// Finds out whom to log in as from the start. Without a password a person is asked for it later.
+fn login(cli: &Cli) -> anyhow::Result<Option<Account>> {
+    let Some((user, source)) = cli.options.login() else { return Ok(None) };
+    Ok(Some(Account { user: user.to_owned(), password: password::read(source)? }))
 }
 
 /// Reads the settings from everywhere they may be. The usual file need not exist; one that is named must.

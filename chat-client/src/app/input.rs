@@ -305,7 +305,7 @@ impl App {
     }
 
     /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
-    fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
+    pub(super) fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
         let interactive = self.config.interactive;
         let Some(session) = self.session() else { return };
         if session.protection == Protection::Plain && !self.config.allow_plain_passwords && interactive {

@@ -28,8 +28,19 @@ impl App {
             _ => None,
         };
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
-        if let Some(resume) = resume {
-            self.resume(now, resume);
+        match resume {
+            Some(resume) => self.resume(now, resume),
+            None => self.begin(now),
+        }
+    }
+
+    /// Does what is to be done on every new connection.
+    fn begin(&mut self, now: Instant) {
+        if self.config.join {
+            self.request(now, PacketType::JOIN, String::new(), Request::Join);
+        }
+        if let Some(account) = self.config.login.clone() {
+            self.identify(now, AccountRequest::Login, account);
         }
     }
 

@@ -32,6 +32,8 @@ impl World {
             identity: None,
             destination: home(),
             servers: BTreeMap::new(),
+            login: None,
+            join: false,
         };
         change(&mut config);
         Self { app: App::new(config, 1), now: Instant::now() }

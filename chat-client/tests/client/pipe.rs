@@ -285,6 +285,81 @@ fn a_reader_who_stands_still_does_not_keep_a_client_from_stopping() {
     assert_eq!(status.code(), Some(130));
 }
 
+/// Runs the client with these arguments, this environment and this input.
+fn run(home: &Home, arguments: &[&str], password: Option<&str>, input: &str) -> (String, String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-client"));
+    command.args(arguments).env_clear().env("HOME", home.path()).env("TZ", "UTC");
+    command.envs(password.map(|password| ("CHAT_CLIENT_PASSWORD", password)));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that reads nothing may have ended before.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(stdout), text(stderr), status.code().unwrap_or(-1))
+}
+
+#[test]
+fn a_script_sends_watches_and_waits() {
+    let (server, home) = (Server::start(), Home::new());
+    let address = server.address().to_string();
+    let mut witness = Guest::enter(&home, server.address(), &[]);
+    witness.hear("has connected");
+    for (message, input, expected) in [
+        (&["backup", "done"][..], "", ": backup done"),
+        (&[], "/usr is full\nso is /\n", ": /usr is full"),
+        (&["//x"], "", ": //x"),
+    ] {
+        let arguments = [&["send", &address][..], message].concat();
+        let (out, err, status) = run(&home, &arguments, None, input);
+        assert_eq!((out.as_str(), err.as_str(), status), ("", "", 0), "{arguments:?}");
+        assert!(witness.hear(expected).trim_end().ends_with(expected));
+    }
+    let (_, err, status) = run(&home, &["send", &address, "x", "--user", "bob"], Some("wrong"), "");
+    assert_eq!((status, err.contains("wrong")), (1, false), "{err}");
+
+    let mut watch =
+        client(&home, server.address(), &["--json", "--timeout", "20", "--wait-for", "^Client-1: .*done$"]);
+    // Standard input at its end does not end it: something is waited for.
+    let watcher = std::thread::spawn(move || watch.stdin(Stdio::null()).output().unwrap());
+    let mut said = 0;
+    while !watcher.is_finished() {
+        witness.say(&format!("step {said} is done"));
+        said += 1;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let output = watcher.join().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && out.contains(r#""event":"message","from":"Client-1","text":"step"#),
+        "{out}"
+    );
+    assert!(out.contains(r#""event":"status""#) && out.contains(r#""stage":"online""#), "{out}");
+    let (_, _, status) = run(&home, &["watch", &address, "--timeout", "0.3"], None, "");
+    assert_eq!(status, 4);
+}
+
+#[test]
+fn a_password_comes_from_where_nobody_else_reads_it() {
+    let (server, home) = (Server::start(), Home::new());
+    let (host, port) = (server.address().ip().to_string(), server.address().port().to_string());
+    let connect = ["connect", &host, &port];
+    run(&home, &connect, None, "/register bob two words\n");
+    let as_bob = [&connect[..], &["--user", "bob", "--join"]].concat();
+    let (out, err, status) = run(&home, &as_bob, Some("two words"), "hello\n");
+    assert!(status == 0 && out.contains("logged in as bob") && out.ends_with("bob: hello\n"), "{out}{err}");
+    let by_command = [&as_bob[..], &["--password-command", "echo two words"]].concat();
+    assert!(run(&home, &by_command, None, "").0.contains("logged in as bob"));
+    // The rest of the input is the chat's.
+    let by_input = [&as_bob[..], &["--password-fd", "0"]].concat();
+    let (out, err, status) = run(&home, &by_input, None, "two words\nhello\n");
+    assert!(status == 0 && out.ends_with("bob: hello\n"), "{out}{err}");
+    let (out, err, status) = run(&home, &as_bob, None, "");
+    assert!(status == 1 && err.contains("a password is needed"), "{out}{err}");
+    let (_, err, status) = run(&home, &[&as_bob[..], &["--password-fd", "77"]].concat(), None, "");
+    assert!(status == 1 && err.contains("file descriptor 77"), "{err}");
+}
+
 #[test]
 fn a_thousand_lines_arrive_in_order() {
     let (server, home) = (Server::start(), Home::new());

@@ -5,6 +5,19 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
+fn somebody_may_be_logged_in_from_the_start_and_only_there() {
+    let login = || Some(Account { user: "alice".to_owned(), password: Some(Secret::new("pw")) });
+    let mut world = World::new(|config| (config.login, config.join) = (login(), true));
+    world.event(Event::Start { connect: true });
+    assert_eq!(world.opened(ours(), noise())[2..], ["send JOIN", "send LOGIN alice:pw"]);
+    assert!(world.app.beside(home()).config.login.is_none());
+    let mut plain = World::new(|config| config.login = login());
+    plain.event(Event::Start { connect: true });
+    let opened = plain.opened(ours(), Protection::Plain);
+    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
+}
+
+#[test]
 fn a_password_crosses_an_open_connection_only_if_the_person_agrees() {
     let warning = "* this connection is not encrypted: anybody on the way could read the password";
     let mut world = World::person().connected_plain(ours());
