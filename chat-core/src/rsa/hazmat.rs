@@ -9,6 +9,7 @@
 //! one and [`Decryptor`] looks blocks up in one, with no arithmetic per byte. Look-ups by secret values leak
 //! through timing, which for this cipher makes no difference.
 
+mod characters;
 mod code_points;
 mod decrypt;
 mod encrypt;
@@ -18,6 +19,7 @@ use num_bigint::BigUint;
 use super::key::{PrivatePair, PublicPair};
 use super::modular;
 
+pub use characters::{CharacterDecryptor, CharacterEncryptor};
 pub use decrypt::{CipherError, Decryptor};
 pub use encrypt::Encryptor;
 

@@ -48,11 +48,17 @@ pub enum CipherError {
         /// Number of the block.
         block: usize,
     },
-    /// There is more text than the caller takes.
-    #[error("the encrypted body holds more than {max_bytes} bytes")]
+    /// A block decrypts to a number that no character has.
+    #[error("block {block} of the encrypted body does not decrypt to a character")]
+    NotACharacter {
+        /// Number of the block.
+        block: usize,
+    },
+    /// There is more text than the caller takes, in bytes or characters, whichever the blocks stand for.
+    #[error("the encrypted body holds more than {max} blocks")]
     TooLong {
         /// The caller's limit.
-        max_bytes: usize,
+        max: usize,
     },
 }
 
@@ -97,7 +103,7 @@ impl Decryptor {
                 break;
             }
             if block == max_bytes {
-                return Err(CipherError::TooLong { max_bytes });
+                return Err(CipherError::TooLong { max: max_bytes });
             }
             out.push(pair.decrypt(&mut input, block, &mut scratch)?);
         }
