@@ -3,9 +3,10 @@
 //! Everything that needs no waiting happens at once, in plain functions, straight from the shared read buffer. What takes
 //! time (an account, a rate) holds up this connection alone, with nothing held but the bytes not yet handled: what it then
 //! waits for, and how it ends, is in `connection/phase.rs`; what takes more than time, in `connection/work.rs`. What a packet
-//! asks for is in `connection/requests.rs`, encryption in `connection/encryption.rs`; answers leave through `delivery`.
+//! asks for is in `connection/requests.rs`, or `connection/january.rs` for clients of that dialect, encryption in `connection/encryption.rs`; answers leave through `delivery`.
 
 mod encryption;
+mod january;
 mod phase;
 mod requests;
 mod work;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use chat_core::frame::{Frame, FrameBuffer, FrameError, split_frame};
 use chat_core::hello::Caps;
+use chat_core::january::is_key_exchange;
 use chat_core::names::ClientId;
 use chat_core::notice::NoticeCode;
 use chat_core::packet::PacketType;
@@ -269,6 +271,12 @@ impl Connection {
 
     /// Handles a packet whose body may be classic ciphertext.
     fn handle_frame(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
+        if self.hub.is_january(self.key) {
+            return self.handle_january(frame);
+        }
+        if !self.spoke && is_key_exchange(frame.kind, frame.body) {
+            return Ok(self.exchange_keys(frame));
+        }
         if frame.body.is_empty() || !self.hub.is_classic(self.key) {
             self.hub.log_received(self.key, &frame, None);
             return self.handle_plain(frame.kind, frame.body);

@@ -27,7 +27,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use batch::{Audience, Batch};
-pub(crate) use cipher::{Cipher, Classic, OpenError};
+pub(crate) use cipher::{Cipher, Classic, January, OpenError};
 use peer::{Outgoing, Peer, Space};
 use queue::Total;
 

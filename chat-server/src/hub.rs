@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use chat_core::frame::{Frame, FrameError};
 use chat_core::hello::Hello;
-use chat_core::names::ClientId;
+use chat_core::names::{ClientId, Username};
 use chat_core::noise::Identity;
 use chat_core::notice::{self, NoticeCode};
 use chat_core::packet::PacketType;
-use chat_core::rsa::hazmat::Decryptor;
+use chat_core::rsa::hazmat::{CharacterDecryptor, Decryptor};
 use mio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
@@ -44,6 +44,8 @@ pub(crate) struct Keys {
     pub(crate) classic_wire: String,
     /// The tables that decrypt what classic clients send.
     pub(crate) decryptor: Rc<Decryptor>,
+    /// The same key for clients of January 2026; nothing if it does not suit them.
+    pub(crate) characters: Option<Rc<CharacterDecryptor>>,
 }
 
 /// The state that connections share.
@@ -201,6 +203,11 @@ impl Hub {
         self.delivery.borrow_mut().send_changes(key);
     }
 
+    /// Returns the name that a client is logged in by.
+    pub(crate) fn user(&self, client: ClientId) -> Option<Username> {
+        self.room.borrow().user(client)
+    }
+
     /// Returns what others call a client.
     pub(crate) fn display(&self, client: ClientId) -> chat_core::text::Display {
         self.room.borrow().display(client)
@@ -214,6 +221,11 @@ impl Hub {
     /// Tells whether a connection uses the classic cipher.
     pub(crate) fn is_classic(&self, key: PeerKey) -> bool {
         matches!(self.delivery.borrow_mut().cipher(key), Some(Cipher::Classic(_)))
+    }
+
+    /// Tells whether a connection speaks the dialect of January 2026.
+    pub(crate) fn is_january(&self, key: PeerKey) -> bool {
+        matches!(self.delivery.borrow_mut().cipher(key), Some(Cipher::January(_)))
     }
 
     /// Decrypts a body that came from a connection.
@@ -289,7 +301,7 @@ impl Hub {
             connections.total += 1;
             match cipher {
                 Cipher::Plain => connections.plain += 1,
-                Cipher::Classic(_) => connections.classic += 1,
+                Cipher::Classic(_) | Cipher::January(_) => connections.classic += 1,
                 Cipher::Noise(_) => connections.noise += 1,
             }
         }

@@ -28,8 +28,10 @@ pub(crate) enum Effect {
 pub(crate) enum Event<'a> {
     /// CONNECT.
     Connect,
-    /// JOIN.
+    /// JOIN, and CONNECT in the dialect of January 2026.
     Join,
+    /// The exchange of keys in that dialect: the client is in the room from then on, and nobody is told yet.
+    Enter,
     /// LEAVE.
     Leave,
     /// LOGIN with a name and whether the password was right.
@@ -89,6 +91,11 @@ impl Room {
         display(id, self.clients.get(&id).and_then(|client| client.user.as_ref()))
     }
 
+    /// Returns the name that a client is logged in by.
+    pub(crate) fn user(&self, id: ClientId) -> Option<Username> {
+        self.clients.get(&id)?.user.clone()
+    }
+
     /// Returns the number of open connections.
     pub(crate) fn len(&self) -> usize {
         self.clients.len()
@@ -118,12 +125,10 @@ impl Room {
                 effects.push(Effect::Everyone(PacketType::MESSAGE, body));
             }
             Event::Join => {
-                if !std::mem::replace(&mut client.joined, true) {
-                    let who = display(id, client.user.as_ref()).to_string();
-                    self.changes += &Change::Added(&who).to_string();
-                }
+                self.enter(id);
                 announce(PacketType::JOIN, text::joined(id), effects);
             }
+            Event::Enter => self.enter(id),
             Event::Leave => {
                 // Leaving logs out without a LOGOUT packet.
                 let user = client.user.take();
@@ -146,6 +151,14 @@ impl Room {
                     announce(PacketType::LOGOUT, text::logged_out(&user), effects);
                 }
             }
+        }
+    }
+
+    fn enter(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if !std::mem::replace(&mut client.joined, true) {
+            let who = display(id, client.user.as_ref()).to_string();
+            self.changes += &Change::Added(&who).to_string();
         }
     }
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chat_core::noise::Fingerprint;
-use chat_core::rsa::hazmat::Decryptor;
+use chat_core::rsa::hazmat::{CharacterDecryptor, Decryptor};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -167,7 +167,8 @@ impl Server {
         };
         let fingerprint = identity.fingerprint();
         let decryptor = Rc::new(Decryptor::new(&classic));
-        let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor };
+        let characters = CharacterDecryptor::new(classic.private()).map(Rc::new);
+        let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor, characters };
         // The chat does not depend on it.
         let control = ControlSocket::bind(data.path())
             .inspect_err(|error| tracing::warn!(%error, "no control socket: the server cannot be asked for its status"))

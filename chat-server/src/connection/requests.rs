@@ -20,10 +20,7 @@ const LONGEST_MESSAGE: usize = MAX_PACKET_LEN - HEADER_LEN - MAX_NAME_BYTES - ":
 impl Connection {
     /// Acts on one packet in clear.
     pub(super) fn handle_plain(&mut self, kind: PacketType, body: &[u8]) -> Result<Step, Ending> {
-        let first = !std::mem::replace(&mut self.spoke, true);
-        if first {
-            self.presence.greeted();
-        }
+        let first = self.note_first_packet();
         let request = match Request::decode(kind, body) {
             Ok(request) => request,
             Err(error) => {
@@ -74,6 +71,15 @@ impl Connection {
             Request::Ignored(_) => {}
         }
         Ok(Step::Next)
+    }
+
+    /// Notes that the client has sent a packet; tells whether it is the first.
+    pub(super) fn note_first_packet(&mut self) -> bool {
+        let first = !std::mem::replace(&mut self.spoke, true);
+        if first {
+            self.presence.greeted();
+        }
+        first
     }
 
     /// Answers a HELLO in first place; the client speaks our extensions from now on.
@@ -167,6 +173,9 @@ impl Connection {
             Ok(LoginOutcome::Accepted) => {
                 tracing::info!(%client, %name, "password accepted");
                 self.hub.apply(self.key, Event::Login(name, true));
+                if self.hub.is_january(self.key) && self.hub.user(client).as_ref() == Some(name) {
+                    self.send_profile();
+                }
             }
             Ok(LoginOutcome::Refused) => {
                 tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");

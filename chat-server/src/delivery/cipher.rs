@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN, split_frame};
+use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN, split_frame, write_frame};
+use chat_core::january;
 use chat_core::noise::{Channel, NoiseError};
-use chat_core::rsa::hazmat::{CipherError, Decryptor, Encryptor};
+use chat_core::rsa::hazmat::{CharacterDecryptor, CharacterEncryptor, CipherError, Decryptor, Encryptor};
 
 /// The state of a connection's encryption.
 pub(crate) enum Cipher {
@@ -12,6 +13,8 @@ pub(crate) enum Cipher {
     Plain,
     /// The original's: bodies are ciphertext, headers stay readable.
     Classic(Box<Classic>),
+    /// That of the original's January 2026 revision, along with its numbers and texts.
+    January(Box<January>),
     /// Ours: whole packets travel inside SECURE packets.
     Noise(Channel),
 }
@@ -22,6 +25,14 @@ pub(crate) struct Classic {
     pub(crate) encryptor: Encryptor,
     /// The server's key, the same for everyone.
     pub(crate) decryptor: Rc<Decryptor>,
+}
+
+/// The keys of a connection in the dialect of January 2026.
+pub(crate) struct January {
+    /// The client's key.
+    pub(crate) encryptor: CharacterEncryptor,
+    /// The server's key, the same for everyone.
+    pub(crate) decryptor: Rc<CharacterDecryptor>,
 }
 
 /// Why a body from a client cannot be read.
@@ -48,6 +59,7 @@ impl Cipher {
         match self {
             Self::Plain => out.extend_from_slice(packets),
             Self::Classic(classic) => classic.seal(packets, out),
+            Self::January(january) => january.seal(packets, out),
             Self::Noise(channel) => channel.seal(packets, out)?,
         }
         Ok(())
@@ -64,6 +76,10 @@ impl Cipher {
             Self::Plain => out.extend_from_slice(body),
             Self::Classic(classic) => {
                 classic.decryptor.decrypt(body, MAX_PACKET_LEN, out).map_err(OpenError::Classic)?
+            }
+            Self::January(january) => {
+                let text = january.decryptor.decrypt(body, MAX_PACKET_LEN).map_err(OpenError::Classic)?;
+                out.extend_from_slice(text.as_bytes());
             }
             Self::Noise(channel) => channel.open(body, out).map_err(OpenError::Noise)?,
         }
@@ -90,6 +106,24 @@ impl Classic {
             let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX).to_be_bytes();
             if let Some(header) = out.get_mut(start..start + length.len()) {
                 header.copy_from_slice(&length);
+            }
+        }
+    }
+}
+
+impl January {
+    /// Translates and encrypts packet by packet. What the client knows nothing of is left out, and so is what becomes too
+    /// long for a packet.
+    fn seal(&self, mut packets: &[u8], out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        while let Ok(Some(frame)) = split_frame(packets, MAX_PACKET_LEN) {
+            packets = packets.get(frame.wire_len()..).unwrap_or_default();
+            let Ok(text) = str::from_utf8(frame.body) else { continue };
+            let Some((kind, text)) = january::to_client(frame.kind, text) else { continue };
+            body.clear();
+            self.encryptor.encrypt(&text, &mut body);
+            if write_frame(out, kind, &body).is_err() {
+                tracing::debug!(?frame, "left out: too long once encrypted for this client");
             }
         }
     }

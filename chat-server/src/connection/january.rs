@@ -1,0 +1,96 @@
+//! Clients of the original's January 2026 revision: the exchange of keys that they begin with, and what they ask for in
+//! another way than those of October 2025. The dialect itself is in `chat_core::january`; what they are sent is translated
+//! where it is encrypted, in `delivery`.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use chat_core::frame::Frame;
+use chat_core::january;
+use chat_core::packet::PacketType;
+use chat_core::rsa::PublicKey;
+use chat_core::rsa::hazmat::CharacterEncryptor;
+use chat_core::text;
+
+use super::{Connection, Ending, Step};
+use crate::delivery::{Cipher, January};
+use crate::room::Event;
+
+/// What each character of a body counts for in the rate of bytes: it is computed with our whole private exponent.
+const BYTES_PER_CHARACTER: usize = 32;
+
+impl Connection {
+    /// Answers the exchange of keys: with our key, in clear, and everything after it is encrypted. A key that is refused
+    /// changes nothing and gets the original's silence.
+    pub(super) fn exchange_keys(&mut self, frame: Frame<'_>) -> Step {
+        self.note_first_packet();
+        self.hub.log_received(self.key, &frame, None);
+        let Some(cipher) = self.january_cipher(frame.body) else {
+            tracing::debug!(client = %self.key.client, "key refused");
+            return Step::Next;
+        };
+        self.hub.reply(self.key, january::EXCHANGE_KEYS, &self.hub.keys.classic_wire);
+        self.hub.set_cipher(self.key, cipher);
+        self.hub.apply(self.key, Event::Enter);
+        Step::Switched
+    }
+
+    fn january_cipher(&self, key: &[u8]) -> Option<Cipher> {
+        let key = PublicKey::parse_wire(str::from_utf8(key).ok()?, &self.hub.limits.key_limits).ok()?;
+        let decryptor = Rc::clone(self.hub.keys.characters.as_ref()?);
+        let encryptor = CharacterEncryptor::new(&key)?;
+        Some(Cipher::January(Box::new(January { encryptor, decryptor })))
+    }
+
+    /// Handles a packet of a client that has exchanged keys.
+    pub(super) fn handle_january(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
+        let Some(kind) = january::to_ours(frame.kind) else { return Ok(Step::Next) };
+        let mut plain = Vec::new();
+        if !frame.body.is_empty()
+            && let Err(error) = self.hub.decrypt(self.key, frame.body, &mut plain)
+        {
+            tracing::debug!(client = %self.key.client, %error, "dropped a packet");
+            return Ok(Step::Next);
+        }
+        // By our number, by which passwords are known and masked.
+        self.hub.log_received(self.key, &Frame { kind, body: frame.body }, Some(&plain));
+        if let Some(rates) = &mut self.rates {
+            let characters = str::from_utf8(&plain).map_or(0, |text| text.chars().count());
+            rates.take(&self.hub.limits, Instant::now(), 0, characters * BYTES_PER_CHARACTER);
+        }
+        self.handle_translated(kind, &plain)
+    }
+
+    /// Does what this dialect does differently, and the rest like everybody.
+    fn handle_translated(&mut self, kind: PacketType, plain: &[u8]) -> Result<Step, Ending> {
+        let user = self.hub.user(self.key.client);
+        match kind {
+            PacketType::CONNECT => self.hub.apply(self.key, Event::Join),
+            // Without an answer.
+            PacketType::DISCONNECT => return Err(Ending::Goodbye),
+            january::PROFILE => self.send_profile(),
+            PacketType::LOGIN if user.is_some() => {
+                let body = String::from_utf8_lossy(plain);
+                let (name, _) = body.split_once(text::SEPARATOR).unwrap_or((&body, ""));
+                self.hub.reply(self.key, kind, text::login_refused(name));
+            }
+            PacketType::LOGOUT => {
+                let step = self.handle_plain(kind, plain)?;
+                if user.is_some() {
+                    self.send_profile();
+                }
+                return Ok(step);
+            }
+            _ => return self.handle_plain(kind, plain),
+        }
+        Ok(Step::Next)
+    }
+
+    /// Tells the client what the server knows of it. Such a client allows itself to log out only once it was told that it is
+    /// logged in.
+    pub(super) fn send_profile(&self) {
+        let user = self.hub.user(self.key.client);
+        let profile = january::profile(self.key.client, self.peer, user.as_ref());
+        self.hub.reply(self.key, january::PROFILE, profile);
+    }
+}
