@@ -27,9 +27,11 @@ pub enum NoticeCode {
     Full,
     /// The server is stopping and will be back.
     Restart,
+    /// Whoever runs the server has ended the connection.
+    Kicked,
 }
 
-const WORDS: [(NoticeCode, &str); 12] = [
+const WORDS: [(NoticeCode, &str); 13] = [
     (NoticeCode::Malformed, "malformed"),
     (NoticeCode::BadName, "bad-name"),
     (NoticeCode::BadPassword, "bad-password"),
@@ -42,6 +44,7 @@ const WORDS: [(NoticeCode, &str); 12] = [
     (NoticeCode::Idle, "idle"),
     (NoticeCode::Full, "full"),
     (NoticeCode::Restart, "restart"),
+    (NoticeCode::Kicked, "kicked"),
 ];
 
 impl NoticeCode {

@@ -294,6 +294,50 @@ impl Accounts {
         close.await.map_err(|_| AccountsError::Interrupted)?
     }
 
+    /// Up to `limit` accounts in the order of their names, from the first after `after` on: each name, and the time of its
+    /// registration if that is known. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the store could not be read.
+    pub(crate) fn list(
+        &self,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Option<String>)>, AccountsError> {
+        let users = self.shared.store.list(after, limit)?;
+        Ok(users.into_iter().map(|(name, user)| (name, user.registered)).collect())
+    }
+
+    /// When an account was registered, if that is known; `None` if there is no such account. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the store could not be read.
+    pub(crate) fn registered(&self, name: &Username) -> Result<Option<Option<String>>, AccountsError> {
+        Ok(self.shared.store.find(name.as_str())?.map(|user| user.registered))
+    }
+
+    /// Gives an account another password; `false` if there is no such account. Blocks until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the account could not be written.
+    pub(crate) fn reset_password(&self, name: &Username, password: &Secret) -> Result<bool, AccountsError> {
+        let Some(user) = self.shared.store.find(name.as_str())? else { return Ok(false) };
+        let password = self.shared.hasher.hash(password)?;
+        self.shared.store.replace(name.as_str(), &User { password, ..user })
+    }
+
+    /// Removes an account, whose name is then free; `false` if there is no such account. Blocks until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsError`] if the account could not be removed.
+    pub(crate) fn remove(&self, name: &Username) -> Result<bool, AccountsError> {
+        self.shared.store.remove(name.as_str())
+    }
+
     /// How many accounts there are.
     ///
     /// # Errors
@@ -361,7 +405,7 @@ impl Shared {
 }
 
 /// Whether a password has a length that is taken.
-fn is_acceptable(password: &Secret) -> bool {
+pub(crate) fn is_acceptable(password: &Secret) -> bool {
     (1..=MAX_PASSWORD_BYTES).contains(&password.len())
 }
 

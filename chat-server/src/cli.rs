@@ -41,6 +41,15 @@ pub(crate) enum Command {
     Identity(SettingsArgs),
     /// Show how a running server is: who is there, since when, and where
     Status(StatusArgs),
+    /// Administer the accounts of a running server
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// End the connection of a user or client of a running server
+    Kick(KickArgs),
+    /// Have a running server take nobody new, and stop when everybody has left
+    ///
+    /// Who connects meanwhile waits in the socket, if systemd holds it, and is served by the next start.
+    Drain(DrainArgs),
     /// Take over the users of the original server from its users.pickle
     ///
     /// The file is a dictionary {name: {"password": text, "registration_dt": datetime}}, as the original writes it. It is
@@ -89,6 +98,68 @@ pub(crate) struct StatusArgs {
     /// Print one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// List all accounts
+    List(ListUsersArgs),
+    /// Show one account
+    Show(UserArgs),
+    /// Give an account another password: one that is made up and printed, or one line of standard input
+    ResetPassword(ResetPasswordArgs),
+    /// Remove an account and end its connection; the name is free then
+    Remove(UserArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListUsersArgs {
+    /// Print JSON, one account a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// Name of the account
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetPasswordArgs {
+    /// Read the password from standard input; as an argument, everybody on the machine could read it
+    #[arg(long)]
+    pub(crate) stdin: bool,
+
+    #[command(flatten)]
+    pub(crate) user: UserArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KickArgs {
+    /// User name, or Client-NUMBER of who is not logged in
+    #[arg(value_name = "WHO")]
+    pub(crate) who: String,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// How long the last clients may stay
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) seconds: u64,
 
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,

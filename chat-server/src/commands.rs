@@ -1,4 +1,6 @@
-//! What the subcommands do.
+//! What the subcommands do; what those do that administer users is in `commands/users.rs`.
+
+mod users;
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -16,7 +18,7 @@ use num_bigint::BigUint;
 use num_traits::FromPrimitive as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs, StatusArgs};
+use crate::cli::{Cli, Command, KeygenArgs, SettingsArgs, StatusArgs, UsersCommand};
 use crate::{Outcome, UsageError, activation, descriptors, logging};
 
 /// The pairs of `keygen` are this long unless something else is asked for, in bits.
@@ -34,6 +36,20 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
         Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
         Command::Identity(args) => identity(&settings(&args)?),
         Command::Status(args) => status(&args, &settings(&args.settings)?),
+        Command::Users(UsersCommand::List(args)) => users::list(&args, &settings(&args.settings)?),
+        Command::Users(UsersCommand::Show(args)) => users::show(&args, &settings(&args.settings)?),
+        Command::Users(UsersCommand::ResetPassword(args)) => {
+            users::reset_password(&args, &settings(&args.user.settings)?)
+        }
+        Command::Users(UsersCommand::Remove(args)) => users::remove(&args, &settings(&args.settings)?),
+        Command::Kick(args) => {
+            control::kick(&settings(&args.settings)?.data, &args.who)?;
+            Ok(Outcome::Done)
+        }
+        Command::Drain(args) => {
+            control::drain(&settings(&args.settings)?.data, args.seconds)?;
+            Ok(Outcome::Done)
+        }
         Command::ImportUsers(args) => import_users(&args.file, &settings(&args.settings)?),
         Command::Keygen(args) => keygen(&args),
     }

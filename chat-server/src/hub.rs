@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chat_core::frame::{Frame, FrameError};
 use chat_core::hello::Hello;
@@ -70,6 +71,10 @@ pub(crate) struct Hub {
     effects: RefCell<Vec<Effect>>,
     /// Whose events have changed the user list since it was last handed over.
     unlisted: RefCell<HashSet<ClientId>>,
+    /// Whose connections are to be ended when they are next judged.
+    kicked: RefCell<HashSet<ClientId>>,
+    /// Until when the last clients may stay; nobody new is taken from then on that this is set.
+    drain_until: Cell<Option<Instant>>,
     now: Cell<Tick>,
     /// When it was last logged that there are too many connections.
     full_logged: Cell<Option<Tick>>,
@@ -100,6 +105,8 @@ impl Hub {
             unlisted: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES]),
             reports,
+            kicked: RefCell::default(),
+            drain_until: Cell::new(None),
             now: Cell::new(0),
             full_logged: Cell::new(None),
         }
@@ -268,6 +275,39 @@ impl Hub {
     pub(crate) fn flush(&self) {
         self.list();
         self.delivery.borrow_mut().flush();
+    }
+
+    /// Has a client's connection ended within a second, the client being named as in [`Room::find`]; tells which it is.
+    pub(crate) fn kick(&self, who: &str) -> Option<ClientId> {
+        let client = self.room.borrow().find(who)?;
+        self.kicked.borrow_mut().insert(client);
+        Some(client)
+    }
+
+    /// Returns the client that is logged in by a name, or has it.
+    pub(crate) fn find(&self, who: &str) -> Option<ClientId> {
+        self.room.borrow().find(who)
+    }
+
+    /// Tells, once, whether a client's connection is to be ended.
+    pub(crate) fn take_kick(&self, client: ClientId) -> bool {
+        let mut kicked = self.kicked.borrow_mut();
+        !kicked.is_empty() && kicked.remove(&client)
+    }
+
+    /// Takes nobody new from now on; the server stops when everybody has left, or at that moment.
+    pub(crate) fn drain_until(&self, deadline: Instant) {
+        self.drain_until.set(Some(deadline));
+    }
+
+    /// Tells whether nobody new is taken.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain_until.get().is_some()
+    }
+
+    /// Tells whether nobody new is taken, and nobody is to be waited for any more.
+    pub(crate) fn is_drained(&self, now: Instant) -> bool {
+        self.drain_until.get().is_some_and(|deadline| deadline <= now || self.connections() == 0)
     }
 
     /// Returns what time it is, to the second.

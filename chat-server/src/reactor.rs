@@ -91,15 +91,16 @@ impl Reactor {
         Ok(Self { poller, crowd, reports, alarm })
     }
 
-    /// Serves for ever.
+    /// Serves for ever, or until the last client has left a server that takes nobody new.
     ///
     /// # Errors
     ///
     /// The system's error if it can no longer tell what happens.
     pub(crate) async fn run(&mut self) -> io::Result<()> {
-        loop {
+        while !self.crowd.hub.is_drained(Instant::now()) {
             self.round().await?;
         }
+        Ok(())
     }
 
     async fn round(&mut self) -> io::Result<()> {
@@ -169,7 +170,7 @@ impl Crowd {
     }
 
     fn has_turns(&self) -> bool {
-        !self.turns.is_empty() || self.listener.is_awake()
+        !self.turns.is_empty() || (self.listener.is_awake() && !self.hub.is_draining())
     }
 
     /// Accepts some connections and gives a turn to each that had more to do when this began.
@@ -179,7 +180,8 @@ impl Crowd {
                 self.with(index, Connection::take_turn);
             }
         }
-        for _ in 0..Listener::ACCEPTS_PER_TURN {
+        let accepts = if self.hub.is_draining() { 0 } else { Listener::ACCEPTS_PER_TURN };
+        for _ in 0..accepts {
             let Some((stream, peer)) = self.listener.accept(self.hub.connections()) else { break };
             self.admit(stream, peer);
         }

@@ -91,6 +91,12 @@ impl Room {
         display(id, self.clients.get(&id).and_then(|client| client.user.as_ref()))
     }
 
+    /// Returns the client that is logged in by a name, or has it, as in `Client-7`.
+    pub(crate) fn find(&self, who: &str) -> Option<ClientId> {
+        let named = self.logged_in.iter().find(|(user, _)| user.as_str() == who).map(|(_, id)| *id);
+        named.or_else(|| self.clients.keys().find(|id| id.to_string() == who).copied())
+    }
+
     /// Returns the name that a client is logged in by.
     pub(crate) fn user(&self, id: ClientId) -> Option<Username> {
         self.clients.get(&id)?.user.clone()

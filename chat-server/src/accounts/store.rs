@@ -3,8 +3,10 @@
 //! redb is one file with crash-safe transactions. A user is added in one transaction that is synced before it is
 //! acknowledged, so that a crash leaves all of it or nothing.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -55,6 +57,12 @@ pub(super) trait UserStore: Send + Sync {
     fn find(&self, name: &str) -> Result<Option<User>, AccountsError>;
     /// Adds a user, unless the name exists or there are `max_users` already. Returns once it is on disk.
     fn add(&self, name: &str, user: &User, max_users: u64) -> Result<Added, AccountsError>;
+    /// Up to `limit` users in the order of their names, from the first after `after` on.
+    fn list(&self, after: &str, limit: usize) -> Result<Vec<(String, User)>, AccountsError>;
+    /// Puts a user's data in place of what was there; `false` if there is no such user. Returns once it is on disk.
+    fn replace(&self, name: &str, user: &User) -> Result<bool, AccountsError>;
+    /// Removes a user; `false` if there is none. Returns once that is on disk.
+    fn remove(&self, name: &str) -> Result<bool, AccountsError>;
     /// The number of users.
     fn count(&self) -> Result<u64, AccountsError>;
     /// Closes the store for good.
@@ -162,6 +170,38 @@ impl RedbStore {
         }
     }
 
+    /// Changes something in one transaction, which is on disk when this returns, if `change` says that there is something.
+    fn transact(
+        &self,
+        change: impl Fn(&mut redb::Table<'_, &'static str, &'static [u8]>) -> Result<bool, redb::Error>,
+    ) -> Result<bool, AccountsError> {
+        self.with_database(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_durability(redb::Durability::Immediate)?;
+            // Strangers choose what is written; this keeps them from preparing a commit that a crash completes.
+            transaction.set_two_phase_commit(true);
+            let changed = change(&mut transaction.open_table(USERS)?)?;
+            if changed {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
+            Ok(changed)
+        })
+    }
+
+    fn user(&self, name: &str, json: &[u8]) -> Result<User, AccountsError> {
+        serde_json::from_slice(json).map_err(|error| AccountsError::Damaged {
+            path: self.path.clone(),
+            detail: format!("the entry of {name:?}: {error}"),
+        })
+    }
+
+    fn json(&self, user: &User) -> Result<Vec<u8>, AccountsError> {
+        serde_json::to_vec(user)
+            .map_err(|error| AccountsError::Io { path: self.path.clone(), source: error.into() })
+    }
+
     fn error(&self, error: redb::Error) -> AccountsError {
         let path = self.path.clone();
         match error {
@@ -182,38 +222,53 @@ impl UserStore for RedbStore {
             let table = database.begin_read()?.open_table(USERS)?;
             Ok(table.get(name)?.map(|guard| guard.value().to_vec()))
         })?;
-        json.map(|json| serde_json::from_slice(&json)).transpose().map_err(|error| AccountsError::Damaged {
-            path: self.path.clone(),
-            detail: format!("the entry of {name:?}: {error}"),
-        })
+        json.map(|json| self.user(name, &json)).transpose()
     }
 
     fn add(&self, name: &str, user: &User, max_users: u64) -> Result<Added, AccountsError> {
-        let json = serde_json::to_vec(user)
-            .map_err(|error| AccountsError::Io { path: self.path.clone(), source: error.into() })?;
-        self.with_database(|database| {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(redb::Durability::Immediate)?;
-            // Strangers choose what is written; this keeps them from preparing a commit that a crash completes.
-            transaction.set_two_phase_commit(true);
-            let added = {
-                let mut table = transaction.open_table(USERS)?;
-                if table.get(name)?.is_some() {
-                    Added::Taken
-                } else if table.len()? >= max_users {
-                    Added::Full
-                } else {
-                    table.insert(name, json.as_slice())?;
-                    Added::Yes
-                }
-            };
-            if added == Added::Yes {
-                transaction.commit()?
+        let json = self.json(user)?;
+        let added = Cell::new(Added::Taken);
+        self.transact(|users| {
+            if users.get(name)?.is_some() {
+                added.set(Added::Taken);
+            } else if users.len()? >= max_users {
+                added.set(Added::Full);
             } else {
-                transaction.abort()?
+                users.insert(name, json.as_slice())?;
+                added.set(Added::Yes);
             }
-            Ok(added)
+            Ok(added.get() == Added::Yes)
+        })?;
+        Ok(added.get())
+    }
+
+    fn list(&self, after: &str, limit: usize) -> Result<Vec<(String, User)>, AccountsError> {
+        let rows: Vec<(String, Vec<u8>)> = self.with_database(|database| {
+            let table = database.begin_read()?.open_table(USERS)?;
+            let rest = table.range::<&str>((Bound::Excluded(after), Bound::Unbounded))?;
+            let row = |row: Result<(redb::AccessGuard<'_, _>, redb::AccessGuard<'_, _>), _>| {
+                let (name, json): (redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>) = row?;
+                Ok((name.value().to_owned(), json.value().to_vec()))
+            };
+            rest.take(limit).map(row).collect()
+        })?;
+        let user = |(name, json): (String, Vec<u8>)| Ok((name.clone(), self.user(&name, &json)?));
+        rows.into_iter().map(user).collect()
+    }
+
+    fn replace(&self, name: &str, user: &User) -> Result<bool, AccountsError> {
+        let json = self.json(user)?;
+        self.transact(|users| {
+            let exists = users.get(name)?.is_some();
+            if exists {
+                users.insert(name, json.as_slice())?;
+            }
+            Ok(exists)
         })
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, AccountsError> {
+        self.transact(|users| Ok(users.remove(name)?.is_some()))
     }
 
     fn count(&self) -> Result<u64, AccountsError> {

@@ -198,6 +198,15 @@ impl UserStore for FullStore {
     fn add(&self, _: &str, _: &User, _: u64) -> Result<Added, AccountsError> {
         Err(AccountsError::Io { path: "/data".into(), source: std::io::ErrorKind::StorageFull.into() })
     }
+    fn list(&self, _: &str, _: usize) -> Result<Vec<(String, User)>, AccountsError> {
+        Ok(Vec::new())
+    }
+    fn replace(&self, _: &str, _: &User) -> Result<bool, AccountsError> {
+        Ok(false)
+    }
+    fn remove(&self, _: &str) -> Result<bool, AccountsError> {
+        Ok(false)
+    }
     fn count(&self) -> Result<u64, AccountsError> {
         Ok(0)
     }
@@ -221,6 +230,15 @@ impl UserStore for HeldStore {
     }
     fn add(&self, _: &str, _: &User, _: u64) -> Result<Added, AccountsError> {
         Ok(Added::Full)
+    }
+    fn list(&self, _: &str, _: usize) -> Result<Vec<(String, User)>, AccountsError> {
+        Ok(Vec::new())
+    }
+    fn replace(&self, _: &str, _: &User) -> Result<bool, AccountsError> {
+        Ok(false)
+    }
+    fn remove(&self, _: &str) -> Result<bool, AccountsError> {
+        Ok(false)
     }
     fn count(&self) -> Result<u64, AccountsError> {
         Ok(0)

@@ -121,6 +121,11 @@ impl Connection {
 
     /// Judges whether the client is still there, and asks it or cuts it off.
     pub(crate) fn judge(&mut self, now: Tick) {
+        if self.hub.take_kick(self.key.client) {
+            self.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
+            self.hub.drain(self.key);
+            return self.hub.cut_off(self.key);
+        }
         match self.presence.judge(now, &self.hub.limits) {
             Verdict::Keep => {}
             Verdict::Ping => self.hub.reply(self.key, PacketType::PING, ping::request(u64::from(now))),

@@ -4,9 +4,10 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_core::secret::Secret;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{Reply, Request, path_in};
+use super::{Password, Reply, Request, UserEntry, path_in};
 use crate::status::Status;
 
 /// How long a server may take for each step of an answer; less than it gives a connection in all.
@@ -47,9 +48,12 @@ pub enum ControlError {
     /// The answer is none.
     #[error("the server's answer is not understood")]
     Garbled(#[source] serde_json::Error),
-    /// The server answered that it would not or could not.
+    /// The server did not understand.
     #[error("the server refused: {0}")]
     Refused(String),
+    /// It cannot be done.
+    #[error("{0}")]
+    Impossible(String),
 }
 
 impl ControlError {
@@ -69,7 +73,7 @@ impl ControlError {
             Self::Garbled(_) | Self::Refused(_) => {
                 "the server may be of another version than this program; restart it with this one"
             }
-            Self::Io { .. } => return None,
+            Self::Io { .. } | Self::Impossible(_) => return None,
         };
         Some(hint.to_owned())
     }
@@ -83,7 +87,96 @@ impl ControlError {
 pub fn status(data: &Path) -> Result<Status, ControlError> {
     match ask(data, &Request::Status {}, PATIENCE)? {
         Reply::Status(status) => Ok(status),
-        Reply::Error(why) => Err(ControlError::Refused(why)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks for all accounts, in the order of their names; some at a time, each time for some seconds at most.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn users(data: &Path) -> Result<Vec<UserEntry>, ControlError> {
+    let mut all: Vec<UserEntry> = Vec::new();
+    loop {
+        let after = all.last().map(|user| user.name.clone()).unwrap_or_default();
+        match ask(data, &Request::Users { after }, PATIENCE)? {
+            Reply::Users { users, last } => {
+                // A server that sent nothing and said there were more would be asked for ever.
+                let is_over = last || users.is_empty();
+                all.extend(users);
+                if is_over {
+                    return Ok(all);
+                }
+            }
+            other => return Err(unexpected(other)),
+        }
+    }
+}
+
+/// Asks for one account.
+///
+/// # Errors
+///
+/// As [`status`], also if there is no such account.
+pub fn user(data: &Path, name: &str) -> Result<UserEntry, ControlError> {
+    match ask(data, &Request::User { name: name.to_owned() }, PATIENCE)? {
+        Reply::User(user) => Ok(user),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Gives an account another password.
+///
+/// # Errors
+///
+/// As [`status`], also if there is no such account or it cannot have such a password.
+pub fn reset_password(data: &Path, name: &str, password: &Secret) -> Result<(), ControlError> {
+    done(data, &Request::ResetPassword { name: name.to_owned(), password: Password(password.clone()) })
+}
+
+/// Removes an account, and ends the connection that is logged in by it.
+///
+/// # Errors
+///
+/// As [`status`], also if there is no such account.
+pub fn remove_user(data: &Path, name: &str) -> Result<(), ControlError> {
+    done(data, &Request::RemoveUser { name: name.to_owned() })
+}
+
+/// Ends the connection that is logged in by a name, or is called `Client-<number>`, within a second.
+///
+/// # Errors
+///
+/// As [`status`], also if there is no such connection.
+pub fn kick(data: &Path, who: &str) -> Result<(), ControlError> {
+    done(data, &Request::Kick { who: who.to_owned() })
+}
+
+/// Has the server take nobody new, and stop when everybody has left or that many seconds have passed.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn drain(data: &Path, seconds: u64) -> Result<(), ControlError> {
+    done(data, &Request::Drain { seconds })
+}
+
+fn done(data: &Path, request: &Request) -> Result<(), ControlError> {
+    match ask(data, request, PATIENCE)? {
+        Reply::Done {} => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What an answer is that was not hoped for.
+fn unexpected(reply: Reply) -> ControlError {
+    match reply {
+        Reply::Error(why) => ControlError::Refused(why),
+        Reply::Refused(why) => ControlError::Impossible(why),
+        Reply::Status(_) | Reply::Users { .. } | Reply::User(_) | Reply::Done {} => {
+            ControlError::Refused("it answered something else".to_owned())
+        }
     }
 }
 
@@ -140,8 +233,7 @@ mod tests {
         let result = ask(data.path(), &Request::Status {}, Duration::from_millis(200));
         serving.join().unwrap();
         match result {
-            Ok(Reply::Error(why)) => ControlError::Refused(why),
-            Ok(Reply::Status(status)) => panic!("{status}"),
+            Ok(reply) => unexpected(reply),
             Err(error) => error,
         }
     }

@@ -114,10 +114,7 @@ async fn exchange(mut stream: UnixStream, answer: &impl AsyncFn(Request) -> Repl
     BufReader::new((&mut stream).take(MAX_REQUEST_BYTES)).read_until(b'\n', &mut line).await?;
     let reply = if line.ends_with(b"\n") {
         match serde_json::from_slice(&line) {
-            Ok(request) => {
-                tracing::debug!(?request, uid, "control request");
-                answer(request).await
-            }
+            Ok(request) => answer_and_log(request, uid, answer).await,
             Err(error) => Reply::Error(format!("the request is not understood: {error}")),
         }
     } else {
@@ -126,6 +123,28 @@ async fn exchange(mut stream: UnixStream, answer: &impl AsyncFn(Request) -> Repl
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     stream.write_all(&line).await
+}
+
+/// Answers, and logs what was asked, by whom and with what success; at a level at which it is usually seen if it was to
+/// change something.
+async fn answer_and_log(
+    request: Request,
+    uid: Option<u32>,
+    answer: &impl AsyncFn(Request) -> Reply,
+) -> Reply {
+    let asked = format!("{request:?}");
+    let only_looks = matches!(request, Request::Status {} | Request::Users { .. } | Request::User { .. });
+    let reply = answer(request).await;
+    let outcome = match &reply {
+        Reply::Refused(why) | Reply::Error(why) => why,
+        _ => "done",
+    };
+    if only_looks {
+        tracing::debug!(request = asked, uid, outcome, "control request");
+    } else {
+        tracing::info!(request = asked, uid, outcome, "control request");
+    }
+    reply
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod activation;
+mod administration;
 mod command_line;
 mod kill_nine;
 mod log;
