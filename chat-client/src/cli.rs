@@ -7,6 +7,7 @@ use std::time::Duration;
 use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use regex_lite::Regex;
 
 use crate::app::{Config, Destination};
@@ -75,6 +76,13 @@ pub enum Action {
     Pins,
     /// Forget the identity of a server, after it was set up anew
     Forget(Address),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
     /// Show every setting with its value and where that comes from
     Config {
         /// Show a settings file with every setting explained instead
@@ -173,7 +181,13 @@ impl Cli {
             Some(Action::Connect(address) | Action::Watch(address)) => address.into(),
             Some(Action::Send { server, .. }) => ServerAddress::typed(server, None, DEFAULT_PORT),
             None => ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT),
-            Some(Action::Pins | Action::Forget(_) | Action::Config { .. }) => return None,
+            Some(
+                Action::Pins
+                | Action::Forget(_)
+                | Action::Config { .. }
+                | Action::Completions { .. }
+                | Action::Man,
+            ) => return None,
         };
         let named = settings.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT).cloned();
         let typed = Destination { address, encryption: settings.encryption, identity: None };
@@ -328,6 +342,23 @@ mod tests {
     fn the_command_line_is_consistent_and_documented() {
         Cli::command().debug_assert();
         insta::assert_snapshot!(Cli::command().term_width(100).render_long_help().to_string());
+    }
+
+    #[test]
+    fn completions_and_the_manual_page_know_every_command() {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chat-client", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for command in Cli::command().get_subcommands() {
+                let name = command.get_name();
+                assert!(script.contains(name) && page.contains(name), "{name} {shell}");
+            }
+        }
+        assert!(page.starts_with(".ie") && page.contains("EXTRA") && page.contains("wait"), "{page}");
     }
 
     fn destination(line: &str, settings: &Settings) -> Option<String> {

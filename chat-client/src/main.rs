@@ -19,7 +19,7 @@ use chat_client::settings::{self, Origin, Settings, Sources};
 use chat_client::terminal::{Terminal, Wishes};
 use chat_client::transcript::Transcript;
 use chat_core::known_servers::ServerAddress;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use etcetera::BaseStrategy as _;
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +45,17 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.action {
         Some(Action::Pins) => list_pins(),
         Some(Action::Forget(address)) => forget(&address.into()),
+        Some(Action::Completions { shell }) => {
+            // Into memory first: clap panics when its output cannot be written, as when `head` has seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "chat-client", &mut script);
+            io::stdout().write_all(&script)?;
+            Ok(Exit::Done)
+        }
+        Some(Action::Man) => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout().lock())?;
+            Ok(Exit::Done)
+        }
         Some(Action::Config { example: true }) => {
             write!(io::stdout(), "{}", settings::example())?;
             Ok(Exit::Done)
