@@ -71,7 +71,7 @@ fn make_by_hand(account: &Account) -> PathBuf {
     account.aws(
         "run_instances",
         &json!({
-            "ImageId": images["Images"][0]["ImageId"], "InstanceType": "t2.micro", "KeyName": INSTANCE,
+            "ImageId": images["Images"][0]["ImageId"], "InstanceType": "t3.micro", "KeyName": INSTANCE,
             "SecurityGroupIds": [group["GroupId"]], "MinCount": 1, "MaxCount": 1,
             "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": INSTANCE}]}],
         }),

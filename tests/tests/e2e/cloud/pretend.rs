@@ -16,8 +16,8 @@ use serde_json::Value;
 const START_WITHIN: Duration = Duration::from_secs(600);
 /// A command may run something in a machine.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
-/// The regions that have the default type, one for each test.
-const REGIONS: [&str; 14] = [
+/// The regions that have one of the default types, one for each test.
+const REGIONS: [&str; 22] = [
     "us-east-1",
     "us-east-2",
     "us-west-1",
@@ -32,6 +32,14 @@ const REGIONS: [&str; 14] = [
     "ap-southeast-2",
     "ap-south-1",
     "sa-east-1",
+    "ca-central-1",
+    "ap-northeast-3",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-central-2",
+    "ap-east-1",
+    "af-south-1",
+    "me-south-1",
 ];
 
 /// The pretend cloud, which runs for as long as this program does.
