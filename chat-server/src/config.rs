@@ -71,6 +71,8 @@ pub struct Limits {
     pub exempt: Vec<IpNet>,
     /// How long a new connection may take to send its first whole packet; zero is for ever.
     pub handshake_timeout: Duration,
+    /// How long a packet may take from its first byte to its last; zero is for ever.
+    pub packet_timeout: Duration,
     /// How long a connection may be without a sign of life; zero is for ever.
     pub idle_timeout: Duration,
     /// How many bytes may wait for a client that is slow to read, before it is cut off.
@@ -158,6 +160,8 @@ impl Default for Limits {
             max_connections_per_address: 64,
             exempt: vec![IpNet::LOOPBACK_V4, IpNet::LOOPBACK_V6],
             handshake_timeout: Duration::from_secs(120),
+            // The longest packet at two kilobytes a second.
+            packet_timeout: Duration::from_secs(120),
             idle_timeout: Duration::from_secs(10 * 60),
             outbox_bytes: 1024 * 1024,
             outbox_total_bytes: 256 * 1024 * 1024,

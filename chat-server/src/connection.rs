@@ -29,7 +29,7 @@ use mio::net::TcpStream;
 
 use crate::delivery::{OpenError, PeerKey};
 use crate::hub::Hub;
-use crate::presence::Presence;
+use crate::presence::{Presence, Tick};
 use crate::rate::Rates;
 use phase::Phase;
 use work::Work;
@@ -108,6 +108,8 @@ pub(crate) struct Connection {
     rates: Option<Rates>,
     table_bytes: usize,
     presence: Presence,
+    /// When what is carried over began to wait for its end.
+    incomplete_since: Tick,
     /// When the client closed its side, if that was noticed before its end was read.
     closed_at: Option<Instant>,
     /// Whether the socket may hold something that has not been read.
@@ -125,7 +127,7 @@ impl Connection {
         let key = hub.open(Rc::clone(&socket));
         let exempt = hub.limits.is_exempt(peer.ip());
         let rates = (!exempt).then(|| Rates::new(&hub.limits, Instant::now()));
-        let presence = Presence::new(hub.now());
+        let (presence, incomplete_since) = (Presence::new(hub.now()), hub.now());
         tracing::debug!(client = %key.client, %peer, "connected");
         Self {
             hub,
@@ -140,6 +142,7 @@ impl Connection {
             rates,
             table_bytes: 0,
             presence,
+            incomplete_since,
             closed_at: None,
             unread: false,
             in_line: false,
@@ -184,8 +187,12 @@ impl Connection {
             carried.extend_from_slice(bytes);
         }
         let mut rest = if fresh { bytes } else { &carried };
+        let before = rest.len();
         let outcome = self.take_packets(&mut rest);
         let left = rest.len();
+        if fresh || left < before {
+            self.incomplete_since = self.hub.now();
+        }
         self.carried = if fresh {
             rest.to_vec()
         } else if left == 0 {

@@ -84,6 +84,11 @@ impl Presence {
     }
 }
 
+/// Tells whether a packet that was begun at `since` takes too long.
+pub(crate) fn is_overdue(since: Tick, now: Tick, limits: &Limits) -> bool {
+    passed(since, now, limits.packet_timeout)
+}
+
 /// Tells whether `limit` (zero: never) has passed between two ticks.
 fn passed(from: Tick, to: Tick, limit: Duration) -> bool {
     !limit.is_zero() && Duration::from_secs(u64::from(to.saturating_sub(from))) >= limit

@@ -205,6 +205,7 @@ fn the_limits_are_the_defaults() {
         ("accounts.registrations_per_hour", format!("{} an hour", accounts.registrations_per_hour)),
         ("accounts.free_failures", format!("{}", accounts.free_failures)),
         ("limits.idle_timeout_seconds", format!("{} minutes", limits.idle_timeout.as_secs() / 60)),
+        ("limits.packet_timeout_seconds", format!("{} seconds", limits.packet_timeout.as_secs())),
         ("limits.handshake_timeout_seconds", format!("{} seconds", limits.handshake_timeout.as_secs())),
         ("limits.messages_per_second", format!("{} a second", limits.messages_per_second)),
         ("limits.message_burst", format!("{} at once", limits.message_burst)),

@@ -102,6 +102,7 @@ pub(super) static KEYS: &[Key] = &[
     }),
     key("limits.exempt", |s| Slot::Networks(&mut s.limits.exempt)),
     key("limits.handshake_timeout_seconds", |s| Slot::Number(&mut s.limits.handshake_timeout, 0..=DAY)),
+    key("limits.packet_timeout_seconds", |s| Slot::Number(&mut s.limits.packet_timeout, 0..=DAY)),
     key("limits.idle_timeout_seconds", |s| Slot::Number(&mut s.limits.idle_timeout, 0..=365 * DAY)),
     // At least what one round of events may have for one client.
     key("limits.outbox_bytes", |s| Slot::Number(&mut s.limits.outbox_bytes, 512 * KIB..=1024 * MIB)),

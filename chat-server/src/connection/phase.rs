@@ -14,7 +14,7 @@ use socket2::SockRef;
 use super::work::{Outcome, Working};
 use super::{Connection, Delay, Ending, Next};
 use crate::delivery::Progress;
-use crate::presence::{Tick, Verdict};
+use crate::presence::{Tick, Verdict, is_overdue};
 use crate::reactor::Readiness;
 
 /// How long a client that is going may take to read what it has been sent.
@@ -123,6 +123,19 @@ impl Connection {
     pub(crate) fn judge(&mut self, now: Tick) {
         if self.hub.take_kick(self.key.client) {
             self.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
+            self.hub.drain(self.key);
+            return self.hub.cut_off(self.key);
+        }
+        // What waits behind some work is not the client's fault.
+        if matches!(self.phase, Phase::Open)
+            && !self.carried.is_empty()
+            && is_overdue(self.incomplete_since, now, &self.hub.limits)
+        {
+            tracing::info!(client = %self.key.client, "closed: a packet took too long");
+            self.notice(
+                NoticeCode::Malformed,
+                "The connection is closed: a packet was not finished in time.",
+            );
             self.hub.drain(self.key);
             return self.hub.cut_off(self.key);
         }

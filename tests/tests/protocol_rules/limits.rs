@@ -101,3 +101,16 @@ fn a_key_that_would_take_too_long_is_refused() {
         peer.expect(P::MESSAGE, "Client-1: still plain");
     }
 }
+
+#[test]
+fn a_packet_that_never_ends_is_not_waited_for() {
+    let server = TestServer::start_with(Clock::system(), |settings, _| {
+        settings.limits.packet_timeout = Duration::from_secs(1);
+    });
+    let mut patient = server.peer();
+    let mut stuck = server.peer();
+    // Signs of life do not help if the packet does not end.
+    stuck.send_bytes(&[0, 0, 1, 0, P::MESSAGE.code(), b'.']);
+    stuck.expect_closed();
+    patient.fence();
+}
