@@ -1,11 +1,11 @@
 //! The classic cipher's decryption of whatever a stranger sends: the tables and the arithmetic agree, what they accept
-//! is what the cipher would have made, and what it made is restored.
+//! is what the cipher would have made, and what it made is restored. The same for the cipher over characters.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
-use chat_core::rsa::hazmat::{CipherError, Decryptor, Encryptor};
+use chat_core::rsa::hazmat::{CharacterDecryptor, CharacterEncryptor, CipherError, Decryptor, Encryptor};
 use chat_core::rsa::{BigUint, KeyPair};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,8 +35,17 @@ static KEYS: LazyLock<[Ciphers; 3]> = LazyLock::new(|| {
     })
 });
 
+/// The cipher of the January 2026 revision, with moduli of three and of eight bytes.
+static CHARACTERS: LazyLock<(CharacterEncryptor, CharacterDecryptor)> = LazyLock::new(|| {
+    let [p, q, r, s] = [8689_u32, 1447, 4_081_546_877, 3_384_787_859].map(BigUint::from);
+    let key = KeyPair::from_primes(&[(p, q), (r, s)]).expect("primes");
+    let encryptor = CharacterEncryptor::new(key.public()).expect("short numbers");
+    (encryptor, CharacterDecryptor::new(key.private()).expect("moduli for all characters"))
+});
+
 fuzz_target!(|input: (u8, &[u8])| {
     let (which, body) = input;
+    characters(body);
     let key = &KEYS[usize::from(which) % KEYS.len()];
     let plain = decrypt(&key.tables, body);
     assert_eq!(plain, decrypt(&key.arithmetic, body), "tables and arithmetic agree");
@@ -65,5 +74,20 @@ fn decrypt(cipher: &Decryptor, body: &[u8]) -> Result<Vec<u8>, CipherError> {
             assert!(plain.is_empty(), "nothing is left of what was refused");
             Err(error)
         }
+    }
+}
+
+fn characters(body: &[u8]) {
+    let (encryptor, decryptor) = &*CHARACTERS;
+    let encrypted = |text: &str| {
+        let mut out = Vec::new();
+        encryptor.encrypt(text, &mut out);
+        out
+    };
+    if let Ok(text) = decryptor.decrypt(body, MAX_BYTES) {
+        assert_eq!(encrypted(&text), body, "only what the cipher makes is accepted");
+    }
+    if let Ok(text) = std::str::from_utf8(body) {
+        assert_eq!(decryptor.decrypt(&encrypted(text), body.len()).as_deref(), Ok(text));
     }
 }
