@@ -228,7 +228,9 @@ impl Error {
             | Self::Build(BuildError::Interrupted)
             | Self::Apply(ApplyError::Interrupted { .. }) => interrupt::EXIT_CODE,
             #[cfg(feature = "ssh")]
-            Self::MachineApply(machine::apply::ApplyError::Interrupted { .. })
+            Self::MachineApply(
+                machine::apply::ApplyError::Interrupted { .. } | machine::apply::ApplyError::CutOff { .. },
+            )
             | Self::Remote(RemoteError::Interrupted)
             | Self::HostKey(RotationError::Remote(RemoteError::Interrupted)) => interrupt::EXIT_CODE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,

@@ -60,7 +60,7 @@ impl Ui {
     pub fn new(json: bool) -> Self {
         let (out_style, err_style) = (Style::of(&io::stdout()), Style::of(&io::stderr()));
         let form = if json {
-            Form::Json(Json)
+            Form::Json(Json::default())
         } else if io::stderr().is_terminal() && style::can_draw() {
             Form::Terminal(Terminal::new(err_style))
         } else {

@@ -13,7 +13,7 @@ use crate::host::HostState;
 use crate::outline::Outline;
 use crate::plan::{Action, Plan, Row};
 use crate::release::build::{self, Building, Recipe};
-use crate::release::{self, Release, SERVER, Target};
+use crate::release::{self, BuildError, Release, SERVER, Target};
 use crate::settings::DEFAULT_PORT;
 
 /// Where a release comes from.
@@ -49,10 +49,19 @@ impl Source {
     pub(super) fn start(&self, context: &Context<'_>, target: Target) -> Result<Pending, Error> {
         Ok(match self {
             Self::Binary(path) => {
-                Pending::Ready(Box::new(release::inspect(path, None, target, &context.interrupt)?))
+                let release = release::inspect(path, None, target, &context.interrupt);
+                Pending::Ready(Box::new(release.map_err(named_binary)?))
             }
             Self::Checkout(path) => Pending::Building(build::spawn(path.clone(), target)),
         })
+    }
+}
+
+/// Tells of a program that was named: nothing is built then, so no build can be interrupted.
+fn named_binary(error: BuildError) -> Error {
+    match error {
+        BuildError::Interrupted => Error::Interrupted,
+        error => error.into(),
     }
 }
 

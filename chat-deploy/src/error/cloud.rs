@@ -97,6 +97,9 @@ pub(super) fn apply_hints(error: &ApplyError) -> Vec<String> {
                 "if that comes to the same, `chat-deploy down` and `up` begin anew".to_owned(),
             ];
         }
+        ApplyError::CutOff { step: "launch" } => {
+            "the machine may have been asked for already: `chat-deploy up` goes on with it, `chat-deploy down` removes it"
+        }
         ApplyError::Taken { .. } => {
             "rename or remove that in the EC2 console, or take another --instance name"
         }

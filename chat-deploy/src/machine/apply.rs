@@ -116,8 +116,14 @@ pub enum ApplyError {
     /// Somebody asked us to stop.
     #[error("interrupted before the step {before}")]
     Interrupted {
-        /// The first step that was not taken to its end.
+        /// The first step that was not taken.
         before: &'static str,
+    },
+    /// Somebody asked us to stop while a step waited, so that some of it is done.
+    #[error("the step {step} was interrupted")]
+    CutOff {
+        /// The step.
+        step: &'static str,
     },
 }
 

@@ -43,7 +43,7 @@ impl Failure {
     pub fn at(self, step: &'static str, what: String) -> ApplyError {
         match self {
             Self::Cloud(source) => ApplyError::Cloud { step, what, source },
-            Self::Interrupted => ApplyError::Interrupted { before: step },
+            Self::Interrupted => ApplyError::CutOff { step },
             Self::Other(error) => *error,
         }
     }

@@ -143,6 +143,8 @@ mod tests {
                 ids: vec![InstanceId::new("i-1"), InstanceId::new("i-2")],
             }
             .into(),
+            #[cfg(feature = "ssh")]
+            crate::machine::apply::ApplyError::CutOff { step: "launch" }.into(),
             Error::MachineNotRunning {
                 instance: instance(),
                 id: InstanceId::new("i-1"),

@@ -28,7 +28,7 @@ fn an_interrupt_is_heeded_while_waiting() {
     let plan = plan_up(&cloud, &spec).unwrap();
     let engine = Engine { report: &Stop(&interrupt), ..engine(&cloud, &spec, &interrupt) };
     let result = apply(&engine, &plan);
-    assert!(matches!(result, Err(ApplyError::Interrupted { before: "launch" })), "{result:?}");
+    assert!(matches!(result, Err(ApplyError::CutOff { step: "launch" })), "{result:?}");
     up(&cloud).unwrap();
     assert_up(&cloud, "after an interrupt");
 }
