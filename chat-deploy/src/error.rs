@@ -349,14 +349,20 @@ impl Error {
             Self::Cancelled => return Vec::new(),
             Self::Build(error) => hints::build_hint(error),
             Self::Host(error) | Self::Observe(ObserveError::Host(error)) => {
-                return hints::host_hint(error).into_iter().collect();
+                return hints::host_hints(error);
             }
             Self::Pins(error) | Self::Observe(ObserveError::Pins(error)) => {
                 return hints::pins_hint(error).into_iter().collect();
             }
             Self::Apply(error) => return hints::apply_hint(error),
             Self::NothingDeployed(_) => "`chat-deploy up` with the same options deploys one".to_owned(),
-            Self::NothingToRollBackTo(name) | Self::ReleaseNotClear { instance: name, .. } => {
+            Self::NothingToRollBackTo(name) => {
+                return vec![
+                    format!("`chat-deploy releases --instance {name}` lists what there is"),
+                    format!("`chat-deploy rollback --instance {name} RELEASE` goes to any of them"),
+                ];
+            }
+            Self::ReleaseNotClear { instance: name, .. } => {
                 format!("`chat-deploy releases --instance {name}` lists them")
             }
         };

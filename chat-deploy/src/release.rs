@@ -10,6 +10,7 @@ pub mod elf;
 pub mod target;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -125,6 +126,19 @@ pub fn inspect(
     };
     let origin = std::path::absolute(binary).map_err(unreadable)?;
     Ok(Release { id: ReleaseId::new(&version, &digest), digest, size_bytes, deployed_at: 0, origin })
+}
+
+/// Checks that a path is that of a file: reading anything else may never come to an end.
+///
+/// # Errors
+///
+/// [`BuildError::Unreadable`] if it is not.
+pub fn check_is_file(path: &Path) -> Result<(), BuildError> {
+    let is_file = path.metadata().and_then(|file| match file.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")),
+    });
+    is_file.map_err(|source| BuildError::Unreadable { path: path.to_owned(), source })
 }
 
 /// Runs `binary --version`, which answers `chat-server 0.1.0`.

@@ -35,7 +35,9 @@ impl Source {
     pub(super) fn find(context: &Context<'_>) -> Result<Self, Error> {
         let (settings, environment) = (&context.settings, &context.environment);
         if let Some(binary) = &settings.binary {
-            return Ok(Self::Binary(environment.working_directory.join(binary)));
+            let path = environment.working_directory.join(binary);
+            release::check_is_file(&path)?;
+            return Ok(Self::Binary(path));
         }
         let checkout = build::find_checkout(
             settings.source.as_deref(),

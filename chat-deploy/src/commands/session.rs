@@ -2,6 +2,7 @@
 //!
 //! Where an instance is, and how its host is reached, is found out in `place.rs`.
 
+use std::path::Path;
 use std::time::Duration;
 
 #[cfg(feature = "ec2")]
@@ -16,7 +17,7 @@ use crate::desired::Desired;
 use crate::diff::diff;
 use crate::error::Error;
 use crate::health::ChatProbe;
-use crate::host::{Held, Host, HostState};
+use crate::host::{Held, Host, HostError, HostState};
 use crate::instance::InstanceName;
 use crate::observe::{Observed, observe};
 use crate::outline::Outline;
@@ -93,6 +94,14 @@ impl<'a> Session<'a> {
             Some(config) if config.listen == listen => Ok(()),
             _ => Ok(self.host.check_port(listen)?),
         }
+    }
+
+    /// Checks that no backup is to be put over data.
+    pub(super) fn check_restore(&self, restore: Option<&Path>, state: &HostState) -> Result<(), Error> {
+        if restore.is_some() && state.has_data {
+            return Err(HostError::HasData { data: self.host.data_dir() }.into());
+        }
+        Ok(())
     }
 
     /// Carries a plan out that was made under a lock, which may have been a while ago.

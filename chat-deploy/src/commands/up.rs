@@ -18,6 +18,10 @@ pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Erro
         // One that is missing or damaged comes to light before a machine is made for it.
         backup::read(backup, |_| Ok(()))?;
     }
+    if context.settings.binary.is_some() {
+        // So does a program that was named and is not there, before anybody is asked for anything.
+        server::Source::find(context)?;
+    }
     match place::deployment(context)? {
         Place::Reachable(session) => on_host(context, args, &session)?,
         #[cfg(feature = "ec2")]
@@ -32,6 +36,7 @@ fn on_host(context: &Context<'_>, args: &cli::Up, session: &Session<'_>) -> Resu
     // What would come in the way comes to light before the minutes that a build takes.
     let state = session.host.state()?;
     session.check_obstacles(server::port(context, &state), &state)?;
+    session.check_restore(args.restore.as_deref(), &state)?;
     if state.process.is_none() && !args.yes && !context.ui.can_ask() {
         return Err(Error::NobodyToAsk);
     }

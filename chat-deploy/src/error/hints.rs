@@ -55,7 +55,10 @@ pub(super) fn build_hint(error: &BuildError) -> String {
         }
         BuildError::NotUtf8 { .. } => "rename it, or a directory above it".to_owned(),
         BuildError::Interrupted => "nothing was deployed; run the same command again to go on".to_owned(),
-        BuildError::Cargo(_) | BuildError::NoArtifact | BuildError::Unreadable { .. } => {
+        BuildError::Unreadable { .. } => {
+            format!("name the file of a built {SERVER} with --binary; without it one is built")
+        }
+        BuildError::Cargo(_) | BuildError::NoArtifact => {
             format!("`cargo build --release -p {SERVER}` in the checkout may say more")
         }
     }
@@ -91,7 +94,17 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-pub(super) fn host_hint(error: &HostError) -> Option<String> {
+pub(super) fn host_hints(error: &HostError) -> Vec<String> {
+    match error {
+        HostError::HasData { .. } => vec![
+            "to keep what is there, leave out --restore".to_owned(),
+            "`chat-deploy down` saves it to a file here and removes it".to_owned(),
+        ],
+        error => host_hint(error).into_iter().collect(),
+    }
+}
+
+fn host_hint(error: &HostError) -> Option<String> {
     Some(match error {
         HostError::NoHome | HostError::BadHome { .. } => {
             "set HOME, or XDG_STATE_HOME to a directory for the state".to_owned()
@@ -121,9 +134,6 @@ pub(super) fn host_hint(error: &HostError) -> Option<String> {
             "correct [server] in chat-deploy.toml; nothing was changed".to_owned()
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
-        HostError::HasData { .. } => {
-            "leave out --restore to go on with it, as after a run that was ended once it had put the backup there; `chat-deploy down` copies it here and removes it".to_owned()
-        }
         HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
         HostError::Script { said, .. } => return script_hint(said),
         HostError::Garbled { .. } => {
@@ -144,7 +154,8 @@ pub(super) fn host_hint(error: &HostError) -> Option<String> {
         }
         #[cfg(feature = "ssh")]
         HostError::Remote(_) => return None,
-        HostError::File { .. }
+        HostError::HasData { .. }
+        | HostError::File { .. }
         | HostError::NotChecked { .. }
         | HostError::NotStarted { .. }
         | HostError::Process { .. } => return None,
@@ -197,8 +208,8 @@ pub(super) fn apply_hint(error: &ApplyError) -> Vec<String> {
                 | HostError::UserTaken
                 | HostError::FilesTaken { .. }),
             ..
-        } => host_hint(source).into_iter().collect(),
-        ApplyError::Host { source, .. } => host_hint(source).into_iter().chain([again.to_owned()]).collect(),
+        } => host_hints(source),
+        ApplyError::Host { source, .. } => host_hints(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Pins { source, .. } => pins_hint(source).into_iter().chain([again.to_owned()]).collect(),
         ApplyError::Interrupted { before: "confirm" } => {
             vec![format!("{again}; `chat-deploy rollback` returns to the release before")]

@@ -74,9 +74,10 @@ pub fn read(
     })?;
     let mut archive = tar::Archive::new(file);
     let mut is_empty = true;
-    for entry in archive.entries().map_err(bad)? {
-        let mut entry = entry.map_err(bad)?;
-        let path = within_data(&entry.path().map_err(bad)?).map_err(bad)?;
+    let broken = |source| bad(without_content(source));
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let path = within_data(&entry.path().map_err(broken)?).map_err(bad)?;
         let kind = entry.header().entry_type();
         // A database has holes, which tar writes down as a kind of its own and fills again when it is read.
         if kind.is_file() || kind.is_gnu_sparse() {
@@ -99,6 +100,32 @@ fn within_data(path: &Path) -> io::Result<PathBuf> {
     inside.map(Path::to_owned).ok_or_else(|| invalid(format!("{} is not in {DATA}/", path.display())))
 }
 
+/// Says what is wrong with an archive in words of our own: those of the crate quote it, whatever bytes it has.
+fn without_content(source: io::Error) -> io::Error {
+    match source.kind() {
+        io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            invalid("it is not a tar file, or is damaged".to_owned())
+        }
+        _ => source,
+    }
+}
+
 fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_archive_is_not_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.tar");
+        fs::write(&path, [b"\x7fELF\x1b[2J\xff".as_slice(), &[b'Z'; 2000]].concat()).unwrap();
+        let Err(HostError::BadBackup { source, .. }) = read(&path, |_| Ok(())) else {
+            panic!("that is no backup");
+        };
+        assert_eq!(source.to_string(), "it is not a tar file, or is damaged");
+    }
 }

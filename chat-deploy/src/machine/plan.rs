@@ -149,8 +149,13 @@ impl Step {
     /// Tells whether the step opens this port for somebody.
     #[must_use]
     pub fn opens(&self, port: u16) -> bool {
-        let is_of_port = |rule: &Rule| rule.from_port == Some(port) && rule.to_port == Some(port);
-        matches!(self, Self::OpenPorts { rules, .. } if rules.iter().any(is_of_port))
+        matches!(self, Self::OpenPorts { rules, .. } if rules.iter().any(|rule| is_of_port(rule, port)))
+    }
+
+    /// Tells whether the step closes this port for somebody.
+    #[must_use]
+    pub fn closes(&self, port: u16) -> bool {
+        matches!(self, Self::ClosePorts { rules, .. } if rules.iter().any(|there| is_of_port(&there.rule, port)))
     }
 
     /// Says what the step is about, in a few words.
@@ -231,6 +236,10 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {}", self.kind, self.zone)
     }
+}
+
+fn is_of_port(rule: &Rule, port: u16) -> bool {
+    rule.from_port == Some(port) && rule.to_port == Some(port)
 }
 
 fn join<T: fmt::Display>(things: impl IntoIterator<Item = T>) -> String {

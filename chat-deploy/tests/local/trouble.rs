@@ -38,6 +38,27 @@ fn a_refused_setting_touches_nothing_of_a_run_that_was_cut_off() {
 }
 
 #[test]
+fn a_backup_goes_over_no_data_and_a_program_that_is_none_nowhere() {
+    let (home, port) = (Home::new(), free_port());
+    let server = home.server("good");
+    let restore = |backup: &Path| {
+        let (server, backup, port) = (server.to_str().unwrap(), backup.to_str().unwrap(), port.to_string());
+        home.of_server("up", &["--yes", "--binary", server, "--port", &port, "--restore", backup])
+    };
+    home.up(&server, port).expect(0);
+    home.of_server("down", &["--yes"]).expect(0);
+    let backup = files_below(&home.state()).pop().unwrap();
+    restore(&backup).expect(0);
+    let again = restore(&backup).expect(1).says("has data of a server already").says("leave out --restore");
+    assert!(!again.err.contains("Plan:"), "{}", again.err);
+    restore(&server).expect(1).says("is no backup").says("it is not a tar file, or is damaged");
+    for nothing in [Path::new("/nope"), home.path()] {
+        home.up(nothing, port).expect(1).says("cannot be read").says("name the file of a built chat-server");
+    }
+    assert_eq!(home.status()["server"], "healthy");
+}
+
+#[test]
 fn a_refused_first_setting_leaves_nothing() {
     let home = Home::new();
     fs::write(home.path().join("chat-deploy.toml"), "[server]\nnonsense = 1\n").unwrap();

@@ -121,12 +121,15 @@ fn of_new_machine(
     if types.is_empty() {
         return findings.take("machine", Err(no_type(cloud, spec, lacks.join("; ")).into()));
     }
-    let choice = consider(&Spec { types, ..spec.clone() }, catalog).map(|(launch, warning)| {
-        let choice = launch.first().map(ToString::to_string).unwrap_or_default();
-        let but = warning.map(|warning| format!("; {warning}")).unwrap_or_default();
-        format!("a new one would be a {choice}{but}")
-    });
-    findings.take("machine", choice.map_err(Error::from))
+    let (launch, warning) = match consider(&Spec { types, ..spec.clone() }, catalog) {
+        Ok(considered) => considered,
+        Err(error) => return findings.take("machine", Err(error.into())),
+    };
+    let choice = launch.first().map(ToString::to_string).unwrap_or_default();
+    match warning {
+        Some(warning) => findings.open("machine", &format!("a new one would be a {choice}; {warning}")),
+        None => findings.good("machine", &format!("a new one would be a {choice}")),
+    }
 }
 
 /// Returns where the account gets a type that the region has.

@@ -19,25 +19,33 @@ pub(in crate::commands) fn ssh_ranges(wanted: &SshFrom) -> Result<Vec<Ipv4Net>, 
     }
 }
 
-/// Returns the address we are seen under. That nobody tells us is no reason to warn of anything.
+/// Returns the address we are seen under, if somebody tells us.
 pub(super) fn own_address() -> Option<Ipv4Addr> {
     cloud::public_address().ok()
 }
 
-/// Warns of a plan that would have us wait for SSH in vain. `ask` for our address takes a moment, as does such a plan.
+/// Warns of a plan that would have us wait for SSH in vain, or lock us out: where our address is not known, of any that
+/// changes whom SSH is open for. `ask` for our address takes a moment, as does such a plan.
 pub(super) fn warn(wanted: &SshFrom, plan: &mut Plan, ask: impl FnOnce() -> Option<Ipv4Addr>) {
+    let changes_ssh = plan.steps.iter().any(|step| step.opens(SSH_PORT) || step.closes(SSH_PORT));
     // What is followed by a wait for SSH that may be long.
-    let leads_to_ssh = |step: &Step| match step {
-        Step::Launch(_) | Step::Start { .. } | Step::AwaitRunning { .. } => true,
-        step => step.opens(SSH_PORT),
-    };
-    if plan.steps.iter().any(leads_to_ssh)
-        && let Some((own, ranges)) = left_out(wanted, ask)
-    {
-        plan.warnings.push(format!(
-            "SSH is opened for {ranges}, and you are seen under {own}: it will not let you in from here"
-        ));
+    let waits =
+        |step: &Step| matches!(step, Step::Launch(_) | Step::Start { .. } | Step::AwaitRunning { .. });
+    if !changes_ssh && !plan.steps.iter().any(waits) {
+        return;
     }
+    let Some(ranges) = limited(wanted) else { return };
+    plan.warnings.extend(match ask() {
+        Some(own) if contain(ranges, own) => None,
+        Some(own) => Some(format!(
+            "SSH is opened for {}, and you are seen under {own}: it will not let you in from here",
+            shown(ranges)
+        )),
+        None => changes_ssh.then(|| {
+            let ranges = shown(ranges);
+            format!("your own address is not known: make sure that --ssh-from includes it ({ranges})")
+        }),
+    });
 }
 
 /// Says of a host that did not answer that it does not let us in, if that is so.
@@ -53,14 +61,25 @@ pub(super) fn explain(wanted: &SshFrom, error: Error, ask: impl FnOnce() -> Opti
 
 /// Returns our address, and the ranges that SSH is for, if they leave it out.
 fn left_out(wanted: &SshFrom, ask: impl FnOnce() -> Option<Ipv4Addr>) -> Option<(Ipv4Addr, String)> {
-    let SshFrom::Ranges(ranges) = wanted else { return None };
-    if ranges.iter().any(|range| range.prefix_len() == 0) {
-        return None;
-    }
+    let ranges = limited(wanted)?;
     let own = ask()?;
-    let lets_in = ranges.iter().any(|range| range.contains(&own));
-    let shown = || ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!lets_in).then(|| (own, shown()))
+    (!contain(ranges, own)).then(|| (own, shown(ranges)))
+}
+
+/// Returns the ranges that SSH is for, if somebody named them and they are not all the world.
+fn limited(wanted: &SshFrom) -> Option<&[Ipv4Net]> {
+    match wanted {
+        SshFrom::Ranges(ranges) if ranges.iter().all(|range| range.prefix_len() > 0) => Some(ranges),
+        _ => None,
+    }
+}
+
+fn contain(ranges: &[Ipv4Net], own: Ipv4Addr) -> bool {
+    ranges.iter().any(|range| range.contains(&own))
+}
+
+fn shown(ranges: &[Ipv4Net]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -68,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::cloud::InstanceId;
+    use crate::cloud::{InstanceId, Rule};
 
     const OWN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
 
@@ -100,6 +119,23 @@ mod tests {
         let mut stops = plan(vec![Step::Stop { machine: machine() }]);
         warn(&ranges(&["198.51.100.0/24"]), &mut stops, || panic!("nothing to ask for"));
         assert_eq!(stops.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn where_our_address_is_not_known_a_change_of_the_door_is_warned_of() {
+        let rules = vec![Rule::tcp(SSH_PORT, "10.0.0.0/8".parse().unwrap())];
+        let opens =
+            || Plan { steps: vec![Step::OpenPorts { group: None, rules: rules.clone() }], ..Plan::default() };
+        let warnings = |mut plan: Plan, wanted: &SshFrom| {
+            warn(wanted, &mut plan, || None);
+            plan.warnings
+        };
+        let office = ranges(&["10.0.0.0/8"]);
+        let unknown = "your own address is not known: make sure that --ssh-from includes it (10.0.0.0/8)";
+        assert_eq!(warnings(opens(), &office), [unknown]);
+        assert_eq!(warnings(opens(), &SshFrom::Auto), [""; 0]);
+        let starts = Plan { steps: vec![Step::Start { machine: InstanceId::new("i-1") }], ..Plan::default() };
+        assert_eq!(warnings(starts, &office), [""; 0]);
     }
 
     #[test]

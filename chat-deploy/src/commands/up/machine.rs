@@ -53,6 +53,7 @@ fn together(
     let state = session.host.state()?;
     let port = server::port(context, &state);
     session.check_obstacles(port, &state)?;
+    session.check_restore(args.restore.as_deref(), &state)?;
     if state.process.is_none() && !args.yes && !context.ui.can_ask() {
         // Something will have to be done, and a build takes minutes.
         return Err(Error::NobodyToAsk);
@@ -117,6 +118,7 @@ fn in_stages(
     let session = arrive(place, look, &first)?;
     let lock = session.lock()?;
     let state = session.host.state()?;
+    session.check_restore(args.restore.as_deref(), &state)?;
     let (opening, last) = match rules_for(look, server::port(context, &state))? {
         Some(rules) => closing_last(&rules),
         None => (Plan::default(), last),

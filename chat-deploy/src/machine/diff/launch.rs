@@ -88,7 +88,11 @@ fn no_way_out(catalog: &Catalog, places: &[&Subnet]) -> Option<String> {
     if places.iter().any(|subnet| catalog.routes.reaches(&subnet.id)) {
         return None;
     }
-    let them = places.iter().map(|subnet| subnet.id.as_str()).collect::<Vec<_>>().join(", ");
+    let named = places.iter().map(|subnet| subnet.id.as_str()).take(2).collect::<Vec<_>>().join(", ");
+    let them = match places.len().saturating_sub(2) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    };
     Some(format!("no route to an internet gateway is known for {them}: the machine may be out of reach"))
 }
 
