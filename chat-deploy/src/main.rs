@@ -6,9 +6,11 @@ use chat_deploy::cli::Cli;
 use chat_deploy::commands::{self, Outcome};
 use chat_deploy::ui::Ui;
 use clap::Parser as _;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     let ui = Ui::new(cli.global.json);
     match commands::run(cli, &ui) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -22,4 +24,16 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Says how an instance is named, should that be what a lone word was meant to do.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && !word.starts_with('-')
+    {
+        let tip = StyledStr::from(format!("an instance is named with '--instance {word}'"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }

@@ -56,6 +56,7 @@ fn a_backup_goes_over_no_data_and_a_program_that_is_none_nowhere() {
         home.up(nothing, port).expect(1).says("cannot be read").says("name the file of a built chat-server");
     }
     assert_eq!(home.status()["server"], "healthy");
+    home.run(&["up", "myserver"]).expect(2).says("an instance is named with '--instance myserver'");
 }
 
 #[test]
