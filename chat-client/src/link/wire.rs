@@ -267,8 +267,8 @@ impl Wire {
     fn is_known(&self, kind: PacketType) -> bool {
         match kind {
             PacketType::HELLO => true,
-            // An original server says neither, and must not be sent a PING.
-            PacketType::PING | PacketType::NOTICE => self.peer_hello.is_some(),
+            // An original server says none of these, and must not be sent a PING.
+            PacketType::PING | PacketType::NOTICE | PacketType::ROSTER => self.peer_hello.is_some(),
             _ => (PacketType::CONNECT..=PacketType::TIME).contains(&kind),
         }
     }

@@ -56,6 +56,24 @@ fn a_script_gets_every_answer_before_the_end() {
 }
 
 #[test]
+fn the_user_list_follows_who_comes_and_goes_and_is_called_what() {
+    let server = TestServer::start();
+    let (port, home) = (server.address().port().to_string(), Home::new());
+    let last_list = |encryption: &str, input: &str| {
+        let arguments = ["connect", "127.0.0.1", &port, "--encryption", encryption];
+        let said = home.run_with_input("chat-client", &arguments, input).ended_with(0);
+        let list = said.err.lines().filter(|line| line.contains("in the chat room")).next_back();
+        list.unwrap_or_else(|| panic!("{said:#?}")).to_owned()
+    };
+    let list = last_list("noise", "/join\n/register alice pw\n/login alice pw\n/users\n");
+    assert_eq!(list, "* in the chat room: alice");
+    let list = last_list("off", "/join\n/leave\n/users\n");
+    assert_eq!(list, "* nobody is in the chat room");
+    let list = last_list("classic", "/join\n/leave\n/join\n/users\n");
+    assert!(list.starts_with("* in the chat room: Client-"), "{list}");
+}
+
+#[test]
 fn the_exit_code_says_what_did_not_work() {
     let server = TestServer::start();
     let (port, home) = (server.address().port().to_string(), Home::new());
