@@ -1,0 +1,237 @@
+//! The clients: any number of them on one thread, each with its encryption. They connect one after the other, blocking; then
+//! one poller tells which of them have received something.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use chat_core::frame::{FrameBuffer, MAX_PACKET_LEN, packet};
+use chat_core::hello::Hello;
+use chat_core::noise::{Channel, Initiator, prologue};
+use chat_core::packet::PacketType;
+use chat_core::rsa::hazmat::{Decryptor, Encryptor};
+use chat_core::rsa::{KeyLimits, KeyPair, KeySpec, PublicKey};
+use chat_core::text::split_encryption_on;
+use mio::{Events, Interest, Poll, Token};
+
+/// Pairs of a classic client's key, like the original's. Each client has one of its own.
+const CLASSIC_PAIRS: usize = 16;
+
+/// Bits of its moduli: the original's have 22 to 27, and ours are made with 32.
+const CLASSIC_BITS: u64 = 32;
+
+/// Classic clients that decrypt what they receive, from the first on. The others count it: the load would else be limited by
+/// their arithmetic, not the server's.
+const CLASSIC_READERS: usize = 16;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a client encrypts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    Plain,
+    Noise,
+    /// With a key of its own.
+    Classic,
+}
+
+impl Encryption {
+    /// Names it in the tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Noise => "noise",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+enum Cipher {
+    Plain,
+    Noise { channel: Box<Channel>, opened: FrameBuffer },
+    Classic { encryptor: Rc<Encryptor>, decryptor: Option<Box<Decryptor>> },
+}
+
+/// One client.
+pub(crate) struct Client {
+    socket: mio::net::TcpStream,
+    cipher: Cipher,
+    wire: FrameBuffer,
+    plain: Vec<u8>,
+}
+
+/// All clients of a case.
+pub(crate) struct Fleet {
+    pub(crate) clients: Vec<Client>,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+}
+
+impl Fleet {
+    /// Connects `count` clients and turns their encryption on.
+    pub(crate) fn connect(server: SocketAddr, count: usize, encryption: Encryption) -> Self {
+        let poll = Poll::new().unwrap();
+        // The same for all: what they encrypt with is the server's key.
+        let mut encryptor = None;
+        let mut clients = Vec::with_capacity(count);
+        for index in 0..count {
+            let decrypts = index < CLASSIC_READERS;
+            let mut client = Dialog::open(server).encrypt(encryption, &mut encryptor, decrypts);
+            let both = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut client.socket, Token(index), both).unwrap();
+            clients.push(client);
+        }
+        Self { clients, poll, events: Events::with_capacity(1024), buffer: vec![0; 256 * 1024] }
+    }
+
+    /// Waits for packets until `deadline` at most, and hands over each message with the number of the client that received
+    /// it; of one that is not decrypted, only that it came.
+    pub(crate) fn receive(&mut self, deadline: Instant, mut on_message: impl FnMut(usize, Option<&[u8]>)) {
+        let Self { clients, poll, events, buffer } = self;
+        poll.poll(events, Some(deadline.saturating_duration_since(Instant::now()))).unwrap();
+        for event in events.iter() {
+            let Token(index) = event.token();
+            clients[index].receive(buffer, |message| on_message(index, message));
+        }
+    }
+}
+
+impl Client {
+    /// Sends a message; there is always room for it, since senders wait for their own messages.
+    pub(crate) fn send(&mut self, message: &[u8]) {
+        let bytes = match &mut self.cipher {
+            Cipher::Plain => packet(PacketType::MESSAGE, message).unwrap(),
+            Cipher::Noise { channel, .. } => {
+                let mut sealed = Vec::new();
+                channel.seal(&packet(PacketType::MESSAGE, message).unwrap(), &mut sealed).unwrap();
+                sealed
+            }
+            Cipher::Classic { encryptor, .. } => {
+                let mut body = Vec::new();
+                encryptor.encrypt(message, &mut body);
+                packet(PacketType::MESSAGE, &body).unwrap()
+            }
+        };
+        self.socket.write_all(&bytes).unwrap();
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], mut on_message: impl FnMut(Option<&[u8]>)) {
+        let count = match self.socket.read(buffer) {
+            Ok(0) => panic!("the server closed a connection"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => panic!("a connection was lost: {error}"),
+        };
+        self.wire.extend(&buffer[..count]);
+        while let Some(frame) = self.wire.next_frame(MAX_PACKET_LEN).unwrap() {
+            self.plain.clear();
+            match &mut self.cipher {
+                Cipher::Noise { channel, opened } => {
+                    channel.open(frame.body, &mut self.plain).unwrap();
+                    opened.extend(&self.plain);
+                    while let Some(inner) = opened.next_frame(MAX_PACKET_LEN).unwrap() {
+                        if inner.kind == PacketType::MESSAGE {
+                            on_message(Some(inner.body));
+                        }
+                    }
+                }
+                _ if frame.kind != PacketType::MESSAGE => {}
+                Cipher::Plain => on_message(Some(frame.body)),
+                Cipher::Classic { decryptor: None, .. } => on_message(None),
+                Cipher::Classic { decryptor: Some(decryptor), .. } => {
+                    decryptor.decrypt(frame.body, MAX_PACKET_LEN, &mut self.plain).unwrap();
+                    on_message(Some(&self.plain));
+                }
+            }
+        }
+        // Edge-triggered: a full buffer may not have been everything.
+        if count == buffer.len() {
+            self.receive(buffer, on_message);
+        }
+    }
+}
+
+/// A connection that is still set up, packet by packet.
+pub(crate) struct Dialog {
+    stream: TcpStream,
+    wire: FrameBuffer,
+}
+
+impl Dialog {
+    /// Connects.
+    pub(crate) fn open(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, wire: FrameBuffer::default() }
+    }
+
+    /// Sends a packet.
+    pub(crate) fn send(&mut self, kind: PacketType, body: &[u8]) {
+        self.stream.write_all(&packet(kind, body).unwrap()).unwrap();
+    }
+
+    /// Returns the body of the next packet of a type, and passes over others.
+    pub(crate) fn expect(&mut self, kind: PacketType) -> Vec<u8> {
+        let mut buffer = [0; 4096];
+        loop {
+            while let Some(frame) = self.wire.next_frame(MAX_PACKET_LEN).unwrap() {
+                if frame.kind == kind {
+                    return frame.body.to_vec();
+                }
+            }
+            let count = self.stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "the server closed a connection");
+            self.wire.extend(&buffer[..count]);
+        }
+    }
+
+    fn encrypt(
+        mut self,
+        encryption: Encryption,
+        encryptor: &mut Option<Rc<Encryptor>>,
+        decrypts: bool,
+    ) -> Client {
+        let cipher = match encryption {
+            Encryption::Plain => {
+                self.send(PacketType::CONNECT, b"");
+                self.expect(PacketType::CONNECT);
+                Cipher::Plain
+            }
+            Encryption::Noise => self.turn_noise_on(),
+            Encryption::Classic => self.turn_classic_on(encryptor, decrypts),
+        };
+        self.stream.set_nonblocking(true).unwrap();
+        let socket = mio::net::TcpStream::from_std(self.stream);
+        Client { socket, cipher, wire: self.wire, plain: Vec::new() }
+    }
+
+    fn turn_noise_on(&mut self) -> Cipher {
+        let hello = Hello::new("load").encode();
+        self.send(PacketType::HELLO, hello.as_bytes());
+        let theirs = self.expect(PacketType::HELLO);
+        let (initiator, offer) = Initiator::start(&prologue(hello.as_bytes(), &theirs)).unwrap();
+        self.send(PacketType::ENCRYPTION_ON, offer.as_bytes());
+        let (channel, _) = initiator.finish(&self.expect_key()).unwrap();
+        Cipher::Noise { channel: Box::new(channel), opened: FrameBuffer::default() }
+    }
+
+    fn turn_classic_on(&mut self, encryptor: &mut Option<Rc<Encryptor>>, decrypts: bool) -> Cipher {
+        let key = KeyPair::generate(&KeySpec::bits(CLASSIC_PAIRS, CLASSIC_BITS).unwrap()).unwrap();
+        self.send(PacketType::ENCRYPTION_ON, key.public().to_wire().as_bytes());
+        let theirs = self.expect_key();
+        let encryptor = encryptor.get_or_insert_with(|| {
+            Rc::new(Encryptor::new(&PublicKey::parse_wire(&theirs, &KeyLimits::LOCAL).unwrap()))
+        });
+        let decryptor = decrypts.then(|| Box::new(Decryptor::new(&key)));
+        Cipher::Classic { encryptor: Rc::clone(encryptor), decryptor }
+    }
+
+    fn expect_key(&mut self) -> String {
+        let body = String::from_utf8(self.expect(PacketType::ENCRYPTION_ON)).unwrap();
+        split_encryption_on(&body).unwrap().1.to_owned()
+    }
+}
