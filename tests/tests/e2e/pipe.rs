@@ -62,7 +62,7 @@ fn the_user_list_follows_who_comes_and_goes_and_is_called_what() {
     let last_list = |encryption: &str, input: &str| {
         let arguments = ["connect", "127.0.0.1", &port, "--encryption", encryption];
         let said = home.run_with_input("chat-client", &arguments, input).ended_with(0);
-        let list = said.err.lines().filter(|line| line.contains("in the chat room")).next_back();
+        let list = said.err.lines().rfind(|line| line.contains("in the chat room"));
         list.unwrap_or_else(|| panic!("{said:#?}")).to_owned()
     };
     let list = last_list("noise", "/join\n/register alice pw\n/login alice pw\n/users\n");
