@@ -328,7 +328,8 @@ fn a_ping_is_answered_in_kind_and_never_to_an_original_server() {
     original.receive(&packet(T::CONNECT, CONNECTED).unwrap());
     original.receive(&request);
     original.receive(&packet(T::NOTICE, b"code=bad-key\ntext=x\n").unwrap());
-    assert_eq!(drain(&mut original).unwrap().len(), 1, "nor is its NOTICE heard");
+    original.receive(&packet(T::ROSTER, b"+a\n").unwrap());
+    assert_eq!(drain(&mut original).unwrap().len(), 1, "nor are its NOTICE and ROSTER heard");
     assert!(original.outbound().is_empty());
 }
 
@@ -366,10 +367,17 @@ fn bytes_leave_in_order_however_few_are_taken_at_a_time() {
 }
 
 #[test]
+fn changes_of_the_user_list_are_heard_from_a_server_of_ours() {
+    let (mut wire, _, _) = greeted();
+    wire.receive(&packet(T::ROSTER, b"+a\n").unwrap());
+    assert_eq!(drain(&mut wire).unwrap(), ["ROSTER +a"]);
+}
+
+#[test]
 fn strange_packets_are_ignored_or_dropped_and_the_connection_goes_on() {
     let (mut wire, _, _) = greeted();
     for (kind, body) in
-        [(99, &b"\xff"[..]), (19, b"+a\n"), (105, b"quote"), (0, b""), (11, b"\xff\xfe"), (11, b"a: ok\n")]
+        [(99, &b"\xff"[..]), (20, b"+a\n"), (105, b"quote"), (0, b""), (11, b"\xff\xfe"), (11, b"a: ok\n")]
     {
         wire.receive(&packet(T::new(kind), body).unwrap());
     }
