@@ -276,7 +276,7 @@ impl<'a> MachinePlace<'a> {
         let address = machine.address.ok_or_else(|| self.not_running(machine))?;
         let target = remote::machine_target(self.context, machine, address)?;
         match remote::dial(self.context, target, expect) {
-            Err(Error::Remote(error)) if expect == Expect::Booting && error.is_transient() => {
+            Err(Error::Remote(error)) if expect != Expect::Running && error.is_transient() => {
                 self.show_console(machine);
                 Err(error.into())
             }

@@ -1,5 +1,6 @@
 //! The way to a host by SSH: which keys to offer, which host key to trust, and how long to wait.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -40,6 +41,9 @@ const STARTING_SECONDS: u64 = 300;
 pub(super) enum Expect {
     /// It is there.
     Running,
+    /// It is there, or may still be on its way: it was started not long ago.
+    #[cfg(feature = "ec2")]
+    Starting,
     /// It is just starting.
     Booting,
 }
@@ -48,9 +52,12 @@ pub(super) enum Expect {
 impl Expect {
     /// Says what to expect of a machine that EC2 calls running; `now` is in seconds since 1970.
     pub(super) fn of(machine: &crate::machine::Machine, now: u64) -> Self {
-        let is_starting = now < machine.launched_at.saturating_add(STARTING_SECONDS);
         // Nobody has been on a machine that is untouched, so nobody can tell whether it ever came up.
-        if is_starting || machine.is_untouched() { Self::Booting } else { Self::Running }
+        if machine.is_untouched() {
+            return Self::Booting;
+        }
+        let is_starting = now < machine.launched_at.saturating_add(STARTING_SECONDS);
+        if is_starting { Self::Starting } else { Self::Running }
     }
 }
 
@@ -87,22 +94,32 @@ pub(super) fn host_over<'a>(
 pub(super) fn dial(context: &Context<'_>, target: Target, expect: Expect) -> Result<session::Session, Error> {
     let peer = target.peer();
     let (start, ui) = (context.clock.now(), context.ui);
-    let mut report =
-        |error: &RemoteError| ui.event(&Event::Progress { units: None, note: &error_chain(error) });
-    let booting = expect == Expect::Booting;
+    let waits = expect != Expect::Running;
+    let is_told = Cell::new(false);
+    let tell = || {
+        if !is_told.replace(true) {
+            ui.event(&Event::Started { step: "connect", what: &peer });
+        }
+    };
+    let mut report = |error: &RemoteError| {
+        if waits {
+            tell();
+        }
+        ui.event(&Event::Progress { units: None, note: &error_chain(error) });
+    };
     let mut wait = Wait {
-        within: if booting { BOOTED_WITHIN } else { RUNNING_WITHIN },
-        denied_grace: if booting { DENIED_GRACE } else { Duration::ZERO },
+        within: if waits { BOOTED_WITHIN } else { RUNNING_WITHIN },
+        denied_grace: if waits { DENIED_GRACE } else { Duration::ZERO },
         report: &mut report,
     };
-    if booting {
-        ui.event(&Event::Started { step: "connect", what: &peer });
+    if expect == Expect::Booting {
+        tell();
     }
     let connection = session::Session::connect_until(target, &mut wait, &context.interrupt);
     let elapsed = context.clock.now().saturating_sub(start);
     match &connection {
-        Ok(_) if booting => ui.event(&Event::Finished { step: "connect", what: &peer, elapsed }),
-        Err(_) if booting => ui.event(&Event::Failed { step: "connect", what: &peer, elapsed }),
+        Ok(_) if is_told.get() => ui.event(&Event::Finished { step: "connect", what: &peer, elapsed }),
+        Err(_) if is_told.get() => ui.event(&Event::Failed { step: "connect", what: &peer, elapsed }),
         _ => {}
     }
     Ok(connection?)
