@@ -164,6 +164,20 @@ impl Ui {
         .map_err(Error::Output)
     }
 
+    /// Shows on a terminal that something is being looked at, for as long as what it returns lives. Nothing may be asked or
+    /// printed meanwhile.
+    #[must_use]
+    pub fn looking(&self, what: &str) -> Looking<'_> {
+        let terminal = match &self.form {
+            Form::Terminal(terminal) => Some(terminal),
+            Form::Plain(_) | Form::Json(_) => None,
+        };
+        if let Some(terminal) = terminal {
+            terminal.spin("look", what);
+        }
+        Looking { terminal }
+    }
+
     /// Tells of a failure: the message, what belongs to it, and what to do.
     pub fn fail(&self, error: &Error) {
         if let Form::Terminal(terminal) = &self.form {
@@ -174,6 +188,19 @@ impl Ui {
             Form::Json(json) => json.error(error),
             _ => io::stderr().write_all(self.err_style.error(error).as_bytes()),
         };
+    }
+}
+
+/// Something is being looked at; see [`Ui::looking`].
+pub struct Looking<'a> {
+    terminal: Option<&'a Terminal>,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if let Some(terminal) = self.terminal {
+            terminal.clear();
+        }
     }
 }
 

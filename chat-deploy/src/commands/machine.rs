@@ -33,6 +33,7 @@ use crate::report::{Event, Report as _};
 use crate::run_lock::RunLock;
 use crate::settings::DEFAULT_PORT;
 use crate::settings::ec2::DEFAULT_TYPES;
+use crate::ui::Looking;
 
 /// How long a machine may take until it runs, is stopped, or is gone. EC2 takes 20 to 90 s for most of that.
 const STATE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -70,7 +71,9 @@ impl<'a> MachinePlace<'a> {
 
     /// Looks at what there is of an instance that should be there.
     pub(super) fn observe(&self) -> Result<Observed, Error> {
+        let looking = self.looking();
         let observed = observe(&*self.cloud, &self.instance, None)?;
+        drop(looking);
         if observed.is_empty() { Err(self.unknown()) } else { Ok(observed) }
     }
 
@@ -116,8 +119,13 @@ impl<'a> MachinePlace<'a> {
         Ok((look, catalog))
     }
 
+    fn looking(&self) -> Looking<'a> {
+        self.context.ui.looking(&format!("for {} on EC2 in {}", self.instance, self.cloud.region()))
+    }
+
     fn look(&self) -> Result<Look, Error> {
         let mut spec = self.spec(self.public_key()?);
+        let looking = self.looking();
         let (observed, ssh_from) = thread::scope(|scope| {
             let wanted = &self.context.settings.ec2.ssh_from;
             let ssh_from = scope.spawn(|| ssh_ranges(wanted));
@@ -127,6 +135,7 @@ impl<'a> MachinePlace<'a> {
         // A thread that panicked has said why on standard error.
         spec.ssh_from = ssh_from.unwrap_or(Err(Error::Interrupted))?;
         let observed = observed?;
+        drop(looking);
         spec.chat_port = self.chat_port(&spec, &observed, None);
         Ok(Look { spec, observed })
     }

@@ -104,8 +104,8 @@ pub(super) fn dial(context: &Context<'_>, target: Target, expect: Expect) -> Res
     let mut report = |error: &RemoteError| {
         if waits {
             tell();
+            ui.event(&Event::Progress { units: None, note: &error_chain(error) });
         }
-        ui.event(&Event::Progress { units: None, note: &error_chain(error) });
     };
     let mut wait = Wait {
         within: if waits { BOOTED_WITHIN } else { RUNNING_WITHIN },

@@ -30,6 +30,9 @@ impl Plain {
             Event::Progress { units: Some((done, total)), note } if self.is_due() => {
                 writeln!(err, "{:<STEP_WIDTH$} {done} of {total}  {}", self.step.get(), printable(note))
             }
+            Event::Progress { units: None, note } if !note.is_empty() && self.is_due() => {
+                writeln!(err, "{:<STEP_WIDTH$} {}", self.step.get(), printable(note))
+            }
             Event::Progress { .. } => Ok(()),
             Event::Finished { step, what, elapsed } => writeln!(err, "{}", step_line(step, what, *elapsed)),
             Event::Failed { step, what, elapsed } => {

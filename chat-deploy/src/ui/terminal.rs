@@ -30,10 +30,7 @@ impl Terminal {
     pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Started { step, what } => {
-                let bar = ProgressBar::new_spinner().with_prefix(*step).with_message(printable(what));
-                bar.set_style(template(SPINNER));
-                bar.enable_steady_tick(TICK);
-                *self.bar.borrow_mut() = Some(bar);
+                self.spin(step, what);
                 Ok(())
             }
             Event::Progress { units, note } => {
@@ -48,6 +45,14 @@ impl Terminal {
             }
             Event::Note(text) => self.line(&printable(text)),
         }
+    }
+
+    /// Shows that a step is under way.
+    pub(super) fn spin(&self, step: &'static str, what: &str) {
+        let bar = ProgressBar::new_spinner().with_prefix(step).with_message(printable(what));
+        bar.set_style(template(SPINNER));
+        bar.enable_steady_tick(TICK);
+        *self.bar.borrow_mut() = Some(bar);
     }
 
     /// Takes the bar away, so that something else can be written.
