@@ -3,7 +3,7 @@
 //! [`Accounts`] is the handle the server works with. It decides the order of things: limits first, then the
 //! delay for names under attack, then hashing off the server's thread, then the store. The parts live in
 //! `accounts/`: `store` keeps users on disk, `hashing` is argon2id, `throttle` decides who waits how long, `attempt` is a
-//! login that does, and `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is
+//! login that does, `timed` measures how long the store takes, and `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is
 //! in `import`.
 
 mod attempt;
@@ -12,6 +12,7 @@ mod hashing;
 mod recent;
 mod store;
 mod throttle;
+mod timed;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -23,11 +24,13 @@ use chat_core::secret::Secret;
 
 use crate::clock::Clock;
 use crate::config::AccountSettings;
+use crate::metrics::StoreLatencies;
 use attempt::{Attempt, now};
 use gate::{AddressTurns, HashGate};
 use hashing::Hasher;
 use store::{Added, RedbStore, User, UserStore};
 use throttle::{LoginThrottle, RegistrationLimit};
+use timed::TimedStore;
 
 /// The longest password taken, in bytes; the shortest has one.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -143,7 +146,7 @@ impl AccountsError {
 }
 
 struct Shared {
-    store: Box<dyn UserStore>,
+    store: TimedStore,
     hasher: Hasher,
     gate: HashGate,
     turns: AddressTurns,
@@ -175,7 +178,7 @@ impl Accounts {
         let registrations = RegistrationLimit::new(settings.registrations_per_hour, MAX_WATCHED);
         Ok(Self {
             shared: Arc::new(Shared {
-                store,
+                store: TimedStore::new(store),
                 hasher: Hasher::new(settings)?,
                 gate: HashGate::new(settings.parallel_hashes, settings.hash_queue),
                 turns: AddressTurns::new(settings.logins_per_address, settings.hash_queue),
@@ -336,6 +339,11 @@ impl Accounts {
     /// [`AccountsError`] if the account could not be removed.
     pub(crate) fn remove(&self, name: &Username) -> Result<bool, AccountsError> {
         self.shared.store.remove(name.as_str())
+    }
+
+    /// How long the store's operations take; goes on counting.
+    pub(crate) fn latencies(&self) -> StoreLatencies {
+        self.shared.store.latencies()
     }
 
     /// How many accounts there are.

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::accounts::{self, Accounts, AccountsError, MAX_PASSWORD_BYTES};
 use crate::control::{Reply, Request, UserEntry};
 use crate::hub::Hub;
-use crate::status::Status;
+use crate::metrics::Moment;
+use crate::status::{Census, Status};
 
 /// Accounts in one answer, which has to stay below what a program takes for one.
 const USERS_AT_A_TIME: usize = 1000;
@@ -36,6 +37,7 @@ impl Admin {
     pub(crate) async fn answer(&self, request: Request) -> Reply {
         match request {
             Request::Status {} => Reply::Status(self.status().await),
+            Request::Metrics {} => Reply::Metrics(self.metrics().await),
             Request::Users { after } => self
                 .with_accounts(move |accounts| accounts.list(&after, USERS_AT_A_TIME))
                 .await
@@ -77,6 +79,20 @@ impl Admin {
                 Reply::Done {}
             }
         }
+    }
+
+    /// Writes what the server counts about itself.
+    pub(crate) async fn metrics(&self) -> String {
+        let users = self.with_accounts(Accounts::count).await.ok();
+        let Census { joined, logged_in, .. } = self.hub.census();
+        self.hub.metrics.text(&Moment {
+            connections: self.hub.encryptions(),
+            joined,
+            logged_in,
+            queues: self.hub.queues(),
+            users,
+            uptime: self.started.elapsed(),
+        })
     }
 
     fn entry(&self, (name, registered): (String, Option<String>)) -> UserEntry {

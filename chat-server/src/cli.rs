@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Identity(SettingsArgs),
     /// Show how a running server is: who is there, since when, and where
     Status(StatusArgs),
+    /// Print what a running server counts about itself, as Prometheus reads it
+    Metrics(MetricsArgs),
     /// Administer the accounts of a running server
     #[command(subcommand)]
     Users(UsersCommand),
@@ -79,6 +81,10 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<OsString>,
 
+    /// Address and port where Prometheus finds the metrics [env: CHAT_METRICS_ADDRESS] [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_address: Option<OsString>,
+
     /// Write every packet in clear into this file, for debugging [env: CHAT_PACKET_LOG]
     #[arg(long, value_name = "FILE")]
     packet_log: Option<OsString>,
@@ -99,6 +105,13 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Asks the server that uses the data directory.
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
@@ -213,6 +226,7 @@ impl SettingsArgs {
             ("port", &self.port),
             ("data", &self.data),
             ("packet_log", &self.packet_log),
+            ("metrics.address", &self.metrics_address),
             ("log.format", &self.log_format),
             ("log.level", &self.log_level),
         ];

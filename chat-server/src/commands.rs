@@ -36,6 +36,7 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
         Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
         Command::Identity(args) => identity(&settings(&args)?),
         Command::Status(args) => status(&args, &settings(&args.settings)?),
+        Command::Metrics(args) => print(&control::metrics(&settings(&args.settings)?.data)?),
         Command::Users(UsersCommand::List(args)) => users::list(&args, &settings(&args.settings)?),
         Command::Users(UsersCommand::Show(args)) => users::show(&args, &settings(&args.settings)?),
         Command::Users(UsersCommand::ResetPassword(args)) => {

@@ -9,7 +9,7 @@ mod layers;
 mod network;
 mod table;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub packet_log: Option<PathBuf>,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Who can read what the server counts about itself.
+    pub metrics: MetricsSettings,
     /// What one peer, and all of them together, may ask of the server.
     pub limits: Limits,
     /// How accounts are kept and guarded.
@@ -56,6 +58,13 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// Who can read what the server counts about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// The address and port where Prometheus finds the metrics; off unless named.
+    pub address: Option<SocketAddr>,
 }
 
 /// What one peer, and all of them together, may ask of the server.
@@ -137,6 +146,7 @@ impl Default for Settings {
             data: default_data_directory(),
             packet_log: None,
             log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
             limits: Limits::default(),
             accounts: AccountSettings::default(),
             keys: KeySettings::default(),

@@ -29,6 +29,7 @@ use mio::net::TcpStream;
 
 use crate::delivery::{OpenError, PeerKey};
 use crate::hub::Hub;
+use crate::metrics::{Closed, Dropped};
 use crate::presence::{Presence, Tick};
 use crate::rate::Rates;
 use phase::Phase;
@@ -65,6 +66,19 @@ enum Ending {
     BehindSwitch,
     #[error("sent a plain packet while encryption was on")]
     PlainWhileSecure,
+}
+
+impl Ending {
+    /// Returns what it counts as.
+    fn reason(&self) -> Closed {
+        match self {
+            Self::Goodbye => Closed::Goodbye,
+            Self::Eof => Closed::Eof,
+            Self::Lost(_) => Closed::Lost,
+            Self::Insecure(_) => Closed::Insecure,
+            Self::Framing(_) | Self::BehindSwitch | Self::PlainWhileSecure => Closed::Malformed,
+        }
+    }
 }
 
 /// What one packet means for those behind it.
@@ -296,6 +310,7 @@ impl Connection {
             }
             Err(error) => {
                 tracing::debug!(client = %self.key.client, %error, "dropped a packet");
+                self.hub.metrics.count_dropped(Dropped::Cipher);
                 self.notice(NoticeCode::BadCipher, "A packet could not be decrypted and was dropped.");
                 Ok(Step::Next)
             }
@@ -315,6 +330,7 @@ impl Connection {
         let wait = rates.take(&self.hub.limits, Instant::now(), packets, bytes);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if first && !wait.is_zero() {
+            self.hub.metrics.slowed.inc();
             self.notice(
                 NoticeCode::RateLimited,
                 "You are sending too fast; the server reads on more slowly.",

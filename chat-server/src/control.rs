@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use chat_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 
-pub use client::{ControlError, drain, kick, remove_user, reset_password, status, user, users};
+pub use client::{ControlError, drain, kick, metrics, remove_user, reset_password, status, user, users};
 pub(crate) use socket::ControlSocket;
 
 use crate::status::Status;
@@ -31,6 +31,8 @@ use crate::status::Status;
 pub(crate) enum Request {
     /// How it is. In braces, since only so does serde refuse what else a request may have.
     Status {},
+    /// What it counts about itself.
+    Metrics {},
     /// Its accounts, in the order of their names, from the first after `after` on.
     Users {
         /// The last name that is known already; empty for none.
@@ -106,6 +108,8 @@ impl fmt::Display for UserEntry {
 pub(crate) enum Reply {
     /// How it is.
     Status(Status),
+    /// What it counts about itself, in the text format of OpenMetrics.
+    Metrics(String),
     /// Some accounts; there are more if this is not the last of them.
     Users {
         /// In the order of their names.

@@ -31,6 +31,7 @@ pub(crate) use cipher::{Cipher, Classic, January, OpenError};
 use peer::{Outgoing, Peer, Space};
 use queue::Total;
 
+use crate::metrics::{Closed, Encryptions, Queues};
 use crate::packet_log::PacketLog;
 
 /// The batch is flushed early once it has grown to this many bytes, so that its memory and the time one round of writes
@@ -226,9 +227,33 @@ impl Delivery {
         self.peer(key).map(|peer| &peer.cipher)
     }
 
-    /// Returns how the bodies of each connection are encoded that is still to receive something.
-    pub(crate) fn ciphers(&self) -> impl Iterator<Item = &Cipher> {
-        self.peers.iter().filter(|(_, peer)| !peer.finished).map(|(_, peer)| &peer.cipher)
+    /// Counts the connections that are still to receive something, by how their bodies are encoded.
+    pub(crate) fn encryptions(&self) -> Encryptions {
+        let mut all = Encryptions::default();
+        for (_, peer) in self.peers.iter().filter(|(_, peer)| !peer.finished) {
+            match peer.cipher {
+                Cipher::Plain => all.plain += 1,
+                Cipher::Classic(_) => all.october += 1,
+                Cipher::January(_) => all.january += 1,
+                Cipher::Noise(_) => all.noise += 1,
+            }
+        }
+        all
+    }
+
+    /// Tells what waits for slow readers.
+    pub(crate) fn queues(&self) -> Queues {
+        let waiting = || self.peers.iter().map(|(_, peer)| peer.waiting_bytes()).filter(|bytes| *bytes > 0);
+        Queues {
+            count: waiting().count(),
+            total_bytes: self.waiting.get(),
+            fullest_bytes: waiting().max().unwrap_or_default(),
+        }
+    }
+
+    /// Returns how many connections receive what is for everyone.
+    pub(crate) fn receivers(&self) -> usize {
+        self.peers.len()
     }
 
     /// Writes what has been handed over. Where a socket does not take everything, the caller sees to it that
@@ -266,7 +291,7 @@ impl Delivery {
             let most = self.peers.iter_mut().max_by_key(|(_, peer)| peer.waiting_bytes());
             let Some((_, peer)) = most else { return };
             tracing::info!(client = %peer.client, "cut off: too much waits for all slow readers together");
-            peer.cut_off();
+            peer.cut_off(Closed::AllQueuesFull);
         }
     }
 
@@ -288,10 +313,15 @@ impl Delivery {
     }
 
     /// Cuts a connection off: whatever it has not received is dropped, and its reader sees the end of the stream.
-    pub(crate) fn cut_off(&mut self, key: PeerKey) {
+    pub(crate) fn cut_off(&mut self, key: PeerKey, why: Closed) {
         if let Some(peer) = self.peer(key) {
-            peer.cut_off();
+            peer.cut_off(why);
         }
+    }
+
+    /// Tells why a connection was cut off, if it was.
+    pub(crate) fn why_cut_off(&mut self, key: PeerKey) -> Option<Closed> {
+        self.peer(key)?.cut_off
     }
 
     /// Ends what a connection receives with what has been handed over so far.

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connection::{Report, TABLES_AT_A_TIME};
 use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
+use crate::metrics::{Closed, Encryptions, Metrics, Queues};
 use crate::presence::Tick;
 use crate::room::{Effect, Event, Room};
 use crate::status::{Census, Connections};
@@ -55,6 +56,7 @@ pub(crate) struct Hub {
     pub(crate) accounts: Accounts,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
     /// The body of the server's HELLO.
     pub(crate) hello: String,
     /// The memory that cipher tables take.
@@ -92,6 +94,7 @@ impl Hub {
     ) -> Self {
         Self {
             limits,
+            metrics: Metrics::new(accounts.latencies()),
             accounts,
             keys,
             clock,
@@ -144,9 +147,10 @@ impl Hub {
                 Effect::Everyone(kind, body) => {
                     // Only what changes the list may come between a change and the list; both then share one.
                     if kind == PacketType::MESSAGE {
-                        self.list()
+                        self.list();
+                        self.count_message();
                     } else {
-                        self.list_for(key.client)
+                        self.list_for(key.client);
                     }
                     self.broadcast(kind, &body);
                 }
@@ -252,8 +256,13 @@ impl Hub {
     }
 
     /// Cuts a connection off at once.
-    pub(crate) fn cut_off(&self, key: PeerKey) {
-        self.delivery.borrow_mut().cut_off(key);
+    pub(crate) fn cut_off(&self, key: PeerKey, why: Closed) {
+        self.delivery.borrow_mut().cut_off(key, why);
+    }
+
+    /// Tells why a connection was cut off, if it was.
+    pub(crate) fn why_cut_off(&self, key: PeerKey) -> Option<Closed> {
+        self.delivery.borrow_mut().why_cut_off(key)
     }
 
     /// Writes what waits for one connection, as far as its socket takes it.
@@ -336,15 +345,25 @@ impl Hub {
     /// Counts who is there; takes a moment that grows with their number.
     pub(crate) fn census(&self) -> Census {
         let room = self.room.borrow();
-        let mut connections = Connections::default();
-        for cipher in self.delivery.borrow().ciphers() {
-            connections.total += 1;
-            match cipher {
-                Cipher::Plain => connections.plain += 1,
-                Cipher::Classic(_) | Cipher::January(_) => connections.classic += 1,
-                Cipher::Noise(_) => connections.noise += 1,
-            }
-        }
+        let Encryptions { plain, october, january, noise } = self.encryptions();
+        let classic = october + january;
+        let connections = Connections { total: plain + classic + noise, plain, classic, noise };
         Census { connections, joined: room.joined(), logged_in: room.logged_in() }
+    }
+
+    /// Counts the open connections by their encryption; takes a moment that grows with their number, as does the next.
+    pub(crate) fn encryptions(&self) -> Encryptions {
+        self.delivery.borrow().encryptions()
+    }
+
+    /// Tells what waits for slow readers.
+    pub(crate) fn queues(&self) -> Queues {
+        self.delivery.borrow().queues()
+    }
+
+    fn count_message(&self) {
+        let receivers = self.delivery.borrow().receivers();
+        self.metrics.messages.inc();
+        self.metrics.deliveries.inc_by(u64::try_from(receivers).unwrap_or(u64::MAX));
     }
 }

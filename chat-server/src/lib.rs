@@ -12,6 +12,7 @@ mod delivery;
 mod hub;
 pub mod import;
 mod listener;
+mod metrics;
 mod packet_log;
 mod presence;
 mod private_file;

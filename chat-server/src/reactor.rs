@@ -30,6 +30,7 @@ use crate::admission::Refusal;
 use crate::connection::{Connection, Next, Report};
 use crate::hub::Hub;
 use crate::listener::Listener;
+use crate::metrics::Refused;
 use crate::presence::Tick;
 use poller::Poller;
 
@@ -110,19 +111,25 @@ impl Reactor {
             alarm.as_mut().reset(next);
         }
         let in_haste = crowd.has_turns();
+        let begun;
         tokio::select! {
             biased;
-            Some(report) = reports.recv() => crowd.report(report),
+            Some(report) = reports.recv() => {
+                begun = Instant::now();
+                crowd.report(report);
+            }
             events = poller.wait(in_haste) => {
+                begun = Instant::now();
                 for (token, readiness) in events? {
                     crowd.event(token, readiness);
                 }
             }
-            () = alarm.as_mut() => {}
+            () = alarm.as_mut() => begun = Instant::now(),
         }
         crowd.take_turns();
         crowd.keep_time(Instant::now());
         crowd.hub.flush();
+        crowd.hub.metrics.rounds.observe(begun.elapsed());
         Ok(())
     }
 
@@ -192,8 +199,12 @@ impl Crowd {
         match admitted {
             Ok(()) => {}
             // Closed at once: nothing is known yet of what the client would understand.
-            Err(Refusal::Full) => return self.hub.log_full(peer),
+            Err(Refusal::Full) => {
+                self.hub.metrics.count_refused(Refused::Full);
+                return self.hub.log_full(peer);
+            }
             Err(Refusal::AddressFull) => {
+                self.hub.metrics.count_refused(Refused::AddressFull);
                 return tracing::debug!(%peer, "refused: too many connections from this address");
             }
         }
@@ -202,9 +213,11 @@ impl Crowd {
             Ok(()) => {
                 let connection = Connection::open(Rc::clone(&self.hub), place.key(), stream, peer);
                 place.insert(connection);
+                self.hub.metrics.accepted.inc();
             }
             Err(error) => {
                 self.hub.admission.borrow_mut().release(peer.ip());
+                self.hub.metrics.count_refused(Refused::System);
                 tracing::warn!(%peer, %error, "a connection cannot be watched and was closed");
             }
         }

@@ -23,6 +23,7 @@ use crate::data::{DataDirectory, DataError};
 use crate::delivery::{Bounds, Delivery};
 use crate::hub::{Hub, Keys};
 use crate::listener;
+use crate::metrics::Endpoint;
 use crate::packet_log::PacketLog;
 use crate::reactor::Reactor;
 use crate::service_manager::ServiceManager;
@@ -42,6 +43,7 @@ pub struct Server {
     log: Option<PacketLog>,
     manager: Option<ServiceManager>,
     control: Option<ControlSocket>,
+    metrics: Option<Endpoint>,
     // Holds the directory's lock as long as the server lives; last, so that everything else in it is let go of before.
     data: DataDirectory,
 }
@@ -75,6 +77,14 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot listen on {address} for metrics")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// There is no event loop, or it cannot go on.
     #[error("the event loop failed")]
     Runtime(#[source] std::io::Error),
@@ -94,6 +104,7 @@ impl ServerError {
             Self::PacketLog { .. } => {
                 Some("name a file that this user may write to, with --packet-log FILE".into())
             }
+            Self::Metrics { address, source } => metrics_hint(*address, source),
             Self::HandedOver(_) | Self::Runtime(_) | Self::Panicked => None,
         }
     }
@@ -115,6 +126,31 @@ fn listen_hint(address: SocketAddr, kind: std::io::ErrorKind) -> Option<String> 
         )),
         _ => None,
     }
+}
+
+fn metrics_hint(address: SocketAddr, error: &std::io::Error) -> Option<String> {
+    let port = address.port();
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => Some(format!(
+            "another program listens on port {port}; stop it (`ss -ltnp 'sport = :{port}'` names it) or choose another \
+             with metrics.address"
+        )),
+        std::io::ErrorKind::AddrNotAvailable => {
+            Some(format!("{} is not an address of this machine; choose another with metrics.address", address.ip()))
+        }
+        // What a sandbox says that has no network, by its kind of address or by a filter.
+        _ if is_sandbox(error) => Some(
+            "the service's sandbox has no network: read the metrics with `chat-server metrics`, or open the sandbox as \
+             docs/operations.md says under \"Metrics\"; without metrics.address the server starts"
+                .into(),
+        ),
+        _ => None,
+    }
+}
+
+fn is_sandbox(error: &std::io::Error) -> bool {
+    let refusals = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::PERM, rustix::io::Errno::ACCESS];
+    refusals.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 impl Server {
@@ -165,6 +201,7 @@ impl Server {
                     .map_err(|source| ServerError::PacketLog { path: path.clone(), source })?,
             ),
         };
+        let metrics = settings.metrics.address.map(bind_metrics).transpose()?;
         let fingerprint = identity.fingerprint();
         let decryptor = Rc::new(Decryptor::new(&classic));
         let characters = CharacterDecryptor::new(classic.private()).map(Rc::new);
@@ -185,6 +222,7 @@ impl Server {
             log,
             manager,
             control,
+            metrics,
             data,
         })
     }
@@ -235,6 +273,7 @@ impl Server {
             log,
             manager,
             control,
+            metrics,
         } = self;
         let limits = &settings.limits;
         let bounds = Bounds { each: limits.outbox_bytes, together: limits.outbox_total_bytes };
@@ -250,10 +289,11 @@ impl Server {
         }
         tracing::info!(%address, identity = %fingerprint, data = %data.path().display(), "listening");
         let manager = manager.map(|manager| start_reporting(manager, &hub));
-        let admin = Admin { hub: Rc::clone(&hub), address, fingerprint, started: Instant::now() };
+        let admin = Rc::new(Admin { hub: Rc::clone(&hub), address, fingerprint, started: Instant::now() });
         let served = tokio::select! {
             error = reactor.run() => error,
-            () = answer_forever(control, admin) => Ok(()),
+            () = answer_forever(control, Rc::clone(&admin)) => Ok(()),
+            () = count_forever(metrics, admin) => Ok(()),
             () = &mut shutdown => Ok(()),
         };
         tracing::info!(connections = hub.connections(), "stopping");
@@ -281,7 +321,22 @@ fn start_reporting(manager: ServiceManager, hub: &Rc<Hub>) -> Rc<ServiceManager>
     manager
 }
 
-async fn answer_forever(control: Option<ControlSocket>, admin: Admin) {
+/// Listens for those who read metrics, and says where.
+fn bind_metrics(address: SocketAddr) -> Result<Endpoint, ServerError> {
+    let bound = Endpoint::bind(address).and_then(|endpoint| Ok((endpoint.local_addr()?, endpoint)));
+    let (address, endpoint) = bound.map_err(|source| ServerError::Metrics { address, source })?;
+    tracing::info!(%address, "metrics");
+    Ok(endpoint)
+}
+
+async fn count_forever(metrics: Option<Endpoint>, admin: Rc<Admin>) {
+    match metrics {
+        Some(metrics) => metrics.serve_forever(async move || admin.metrics().await).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer_forever(control: Option<ControlSocket>, admin: Rc<Admin>) {
     match control {
         Some(control) => control.serve_forever(async move |request| admin.answer(request).await).await,
         None => std::future::pending().await,

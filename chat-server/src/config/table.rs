@@ -3,7 +3,7 @@
 //! Everything that goes by name reads this table: the file, the environment, `check-config`, and the test that
 //! compares `templates/server.toml` with it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +36,7 @@ enum Slot<'a> {
     Number(&'a mut dyn Number, RangeInclusive<u64>),
     Directory(&'a mut PathBuf),
     OptionalFile(&'a mut Option<PathBuf>),
+    OptionalSocket(&'a mut Option<SocketAddr>),
     Format(&'a mut LogFormat),
     Filter(&'a mut String),
     Networks(&'a mut Vec<IpNet>),
@@ -94,6 +95,7 @@ pub(super) static KEYS: &[Key] = &[
         other_variables: &["RUST_LOG", "CHAT_LOG"],
         slot: |s| Slot::Filter(&mut s.log.level),
     },
+    key("metrics.address", |s| Slot::OptionalSocket(&mut s.metrics.address)),
     // The longest SECURE packet has to pass, or our own clients could not talk. The upper end is the protocol's.
     key("limits.max_packet_bytes", |s| Slot::Number(&mut s.limits.max_packet_bytes, 65_540..=MIB)),
     key("limits.max_connections", |s| Slot::Number(&mut s.limits.max_connections, 1..=1_000_000)),
@@ -165,6 +167,10 @@ impl Slot<'_> {
                 **place = path(given.text()?).unwrap_or_else(default_data_directory);
             }
             Slot::OptionalFile(place) => **place = path(given.text()?),
+            Slot::OptionalSocket(place) => {
+                let text = given.text()?;
+                **place = if text.is_empty() { None } else { Some(text.parse().ok()?) };
+            }
             Slot::Format(place) => {
                 **place = match given.text()? {
                     "text" => LogFormat::Text,
@@ -186,6 +192,10 @@ impl Slot<'_> {
             Slot::Number(_, range) => format!("a whole number from {} to {}", range.start(), range.end()),
             Slot::Directory(_) => "the path of a directory, or nothing for the default".to_owned(),
             Slot::OptionalFile(_) => "the path of a file, or nothing for none".to_owned(),
+            Slot::OptionalSocket(_) => {
+                "a literal address and a port such as 127.0.0.1:9464 or [::1]:9464, or nothing for none"
+                    .to_owned()
+            }
             Slot::Format(_) => "text or json".to_owned(),
             Slot::Filter(_) => {
                 "off, error, warn, info, debug or trace, or directives such as info,chat_server=debug"
@@ -204,6 +214,9 @@ impl Slot<'_> {
             Slot::Directory(path) => path.display().to_string().into(),
             Slot::OptionalFile(path) => {
                 path.as_ref().map_or_else(String::new, |path| path.display().to_string()).into()
+            }
+            Slot::OptionalSocket(address) => {
+                address.map_or_else(String::new, |address| address.to_string()).into()
             }
             Slot::Format(LogFormat::Text) => "text".into(),
             Slot::Format(LogFormat::Json) => "json".into(),

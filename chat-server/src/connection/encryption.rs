@@ -15,6 +15,7 @@ use chat_core::text;
 use super::work::Work;
 use super::{Connection, Step};
 use crate::delivery::{Cipher, Classic};
+use crate::metrics::Dropped;
 
 /// Cipher tables worked out at a time: the dearest key allowed costs some tens of milliseconds, which are nobody
 /// else's, but for clients that turn classic encryption on as well.
@@ -48,6 +49,7 @@ impl Connection {
             }
         };
         tracing::debug!(client = %self.key.client, why = refused, "key refused");
+        self.hub.metrics.count_dropped(Dropped::Key);
         self.notice(NoticeCode::BadKey, &format!("The key was refused: {refused}."));
         Step::Next
     }

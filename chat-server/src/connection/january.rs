@@ -14,6 +14,7 @@ use chat_core::text;
 
 use super::{Connection, Ending, Step};
 use crate::delivery::{Cipher, January};
+use crate::metrics::{Dropped, LoginResult};
 use crate::room::Event;
 
 /// What each character of a body counts for in the rate of bytes: it is computed with our whole private exponent.
@@ -27,6 +28,7 @@ impl Connection {
         self.hub.log_received(self.key, &frame, None);
         let Some(cipher) = self.january_cipher(frame.body) else {
             tracing::debug!(client = %self.key.client, "key refused");
+            self.hub.metrics.count_dropped(Dropped::Key);
             return Step::Next;
         };
         self.hub.reply(self.key, january::EXCHANGE_KEYS, &self.hub.keys.classic_wire);
@@ -44,12 +46,16 @@ impl Connection {
 
     /// Handles a packet of a client that has exchanged keys.
     pub(super) fn handle_january(&mut self, frame: Frame<'_>) -> Result<Step, Ending> {
-        let Some(kind) = january::to_ours(frame.kind) else { return Ok(Step::Next) };
+        let Some(kind) = january::to_ours(frame.kind) else {
+            self.hub.metrics.count_dropped(Dropped::Malformed);
+            return Ok(Step::Next);
+        };
         let mut plain = Vec::new();
         if !frame.body.is_empty()
             && let Err(error) = self.hub.decrypt(self.key, frame.body, &mut plain)
         {
             tracing::debug!(client = %self.key.client, %error, "dropped a packet");
+            self.hub.metrics.count_dropped(Dropped::Cipher);
             return Ok(Step::Next);
         }
         // By our number, by which passwords are known and masked.
@@ -72,6 +78,7 @@ impl Connection {
             PacketType::LOGIN if user.is_some() => {
                 let body = String::from_utf8_lossy(plain);
                 let (name, _) = body.split_once(text::SEPARATOR).unwrap_or((&body, ""));
+                self.hub.metrics.count_login(LoginResult::Refused);
                 self.hub.reply(self.key, kind, text::login_refused(name));
             }
             PacketType::LOGOUT => {

@@ -14,6 +14,7 @@ use socket2::SockRef;
 use super::work::{Outcome, Working};
 use super::{Connection, Delay, Ending, Next};
 use crate::delivery::Progress;
+use crate::metrics::Closed;
 use crate::presence::{Tick, Verdict, is_overdue};
 use crate::reactor::Readiness;
 
@@ -124,7 +125,7 @@ impl Connection {
         if self.hub.take_kick(self.key.client) {
             self.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
             self.hub.drain(self.key);
-            return self.hub.cut_off(self.key);
+            return self.hub.cut_off(self.key, Closed::Kicked);
         }
         // What waits behind some work is not the client's fault.
         if matches!(self.phase, Phase::Open)
@@ -137,20 +138,20 @@ impl Connection {
                 "The connection is closed: a packet was not finished in time.",
             );
             self.hub.drain(self.key);
-            return self.hub.cut_off(self.key);
+            return self.hub.cut_off(self.key, Closed::PacketTimeout);
         }
         match self.presence.judge(now, &self.hub.limits) {
             Verdict::Keep => {}
             Verdict::Ping => self.hub.reply(self.key, PacketType::PING, ping::request(u64::from(now))),
             Verdict::NeverSpoke => {
                 tracing::debug!(client = %self.key.client, "closed: sent no packet in time");
-                self.hub.cut_off(self.key);
+                self.hub.cut_off(self.key, Closed::HandshakeTimeout);
             }
             Verdict::Silent => {
                 tracing::info!(client = %self.key.client, "closed: silent for too long");
                 self.notice(NoticeCode::Idle, "You have been silent for too long.");
                 self.hub.drain(self.key);
-                self.hub.cut_off(self.key);
+                self.hub.cut_off(self.key, Closed::IdleTimeout);
             }
         }
     }
@@ -220,6 +221,9 @@ impl Connection {
         if matches!(ending, Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure) {
             self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));
         }
+        // Whoever is cut off closes its side then, which is not why it ended.
+        let why = self.hub.why_cut_off(self.key).unwrap_or_else(|| ending.reason());
+        self.hub.metrics.count_closed(why);
         self.hub.leave(self.key);
         (self.carried, self.secure) = (Vec::new(), None);
         let progress = self.hub.drain(self.key);

@@ -12,6 +12,7 @@ use chat_core::{ping, text};
 use super::work::Work;
 use super::{Connection, Ending, Ours, Step};
 use crate::accounts::{AccountsError, LoginOutcome, RegisterOutcome};
+use crate::metrics::{Dropped, LoginResult, RegistrationResult};
 use crate::room::Event;
 
 /// Most bytes of a message: with its sender's name before it, it must still be a packet that every peer of ours takes.
@@ -25,6 +26,7 @@ impl Connection {
             Ok(request) => request,
             Err(error) => {
                 tracing::debug!(client = %self.key.client, %error, "dropped a packet");
+                self.hub.metrics.count_dropped(Dropped::Malformed);
                 // A HELLO that cannot be read is like any type nobody knows: no answer.
                 if error != RequestError::BadHello {
                     self.notice(NoticeCode::Malformed, &error.to_string());
@@ -96,6 +98,7 @@ impl Connection {
 
     fn message(&self, message: &str) {
         if message.len() > LONGEST_MESSAGE {
+            self.hub.metrics.count_dropped(Dropped::TooLong);
             self.notice(NoticeCode::Malformed, &format!("A message has at most {LONGEST_MESSAGE} bytes."));
         } else {
             self.hub.apply(self.key, Event::Message(message));
@@ -122,6 +125,7 @@ impl Connection {
             Err(error) => error.to_string(),
         };
         // The only refusal an original client can show is that the name is taken; ours is told why, first.
+        self.hub.metrics.count_registration(RegistrationResult::BadName);
         self.notice(NoticeCode::BadName, &format!("That name cannot be used: {why}."));
         self.answer(PacketType::REGISTER, text::taken(credentials.name));
         Step::Next
@@ -130,6 +134,7 @@ impl Connection {
     /// Answers a registration that the accounts have decided on.
     pub(super) fn registered(&self, name: &Username, outcome: Result<RegisterOutcome, AccountsError>) {
         let client = self.key.client;
+        self.hub.metrics.count_registration(registration_result(&outcome));
         match outcome {
             Ok(RegisterOutcome::Registered) => {
                 tracing::info!(%client, %name, "registered");
@@ -160,6 +165,7 @@ impl Connection {
         match Username::parse(credentials.name) {
             Ok(name) => Step::Wait(Work::LogIn(name, Secret::new(credentials.password))),
             Err(_) => {
+                self.hub.metrics.count_login(LoginResult::Refused);
                 self.answer(PacketType::LOGIN, text::login_refused(credentials.name));
                 Step::Next
             }
@@ -173,19 +179,28 @@ impl Connection {
             Ok(LoginOutcome::Accepted) => {
                 tracing::info!(%client, %name, "password accepted");
                 self.hub.apply(self.key, Event::Login(name, true));
-                if self.hub.is_january(self.key) && self.hub.user(client).as_ref() == Some(name) {
+                let is_theirs = self.hub.user(client).as_ref() == Some(name);
+                self.hub.metrics.count_login(if is_theirs {
+                    LoginResult::Accepted
+                } else {
+                    LoginResult::InUse
+                });
+                if is_theirs && self.hub.is_january(self.key) {
                     self.send_profile();
                 }
             }
             Ok(LoginOutcome::Refused) => {
                 tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");
+                self.hub.metrics.count_login(LoginResult::Refused);
                 self.hub.apply(self.key, Event::Login(name, false));
             }
             Ok(LoginOutcome::Busy) => {
+                self.hub.metrics.count_login(LoginResult::Busy);
                 self.notice(NoticeCode::Unavailable, "The server is busy; try again.");
                 self.answer(PacketType::LOGIN, text::login_refused(name.as_str()));
             }
             Err(error) => {
+                self.hub.metrics.count_login(LoginResult::Failed);
                 self.account_failure(&error);
                 self.answer(PacketType::LOGIN, text::login_refused(name.as_str()));
             }
@@ -200,5 +215,18 @@ impl Connection {
 
     fn answer(&self, kind: PacketType, text: impl AsRef<[u8]>) {
         self.hub.reply(self.key, kind, text);
+    }
+}
+
+/// Returns what a registration counts as.
+fn registration_result(outcome: &Result<RegisterOutcome, AccountsError>) -> RegistrationResult {
+    match outcome {
+        Ok(RegisterOutcome::Registered) => RegistrationResult::Registered,
+        Ok(RegisterOutcome::Taken) => RegistrationResult::Taken,
+        Ok(RegisterOutcome::BadPassword) => RegistrationResult::BadPassword,
+        Ok(RegisterOutcome::Full) => RegistrationResult::Full,
+        Ok(RegisterOutcome::RateLimited { .. }) => RegistrationResult::RateLimited,
+        Ok(RegisterOutcome::Busy) => RegistrationResult::Busy,
+        Err(_) => RegistrationResult::Failed,
     }
 }

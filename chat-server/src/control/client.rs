@@ -91,6 +91,18 @@ pub fn status(data: &Path) -> Result<Status, ControlError> {
     }
 }
 
+/// Asks the server that uses a data directory what it counts about itself, in the text format of OpenMetrics.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn metrics(data: &Path) -> Result<String, ControlError> {
+    match ask(data, &Request::Metrics {}, PATIENCE)? {
+        Reply::Metrics(text) => Ok(text),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Asks for all accounts, in the order of their names; some at a time, each time for some seconds at most.
 ///
 /// # Errors
@@ -174,7 +186,7 @@ fn unexpected(reply: Reply) -> ControlError {
     match reply {
         Reply::Error(why) => ControlError::Refused(why),
         Reply::Refused(why) => ControlError::Impossible(why),
-        Reply::Status(_) | Reply::Users { .. } | Reply::User(_) | Reply::Done {} => {
+        Reply::Status(_) | Reply::Metrics(_) | Reply::Users { .. } | Reply::User(_) | Reply::Done {} => {
             ControlError::Refused("it answered something else".to_owned())
         }
     }

@@ -133,7 +133,10 @@ async fn answer_and_log(
     answer: &impl AsyncFn(Request) -> Reply,
 ) -> Reply {
     let asked = format!("{request:?}");
-    let only_looks = matches!(request, Request::Status {} | Request::Users { .. } | Request::User { .. });
+    let only_looks = matches!(
+        request,
+        Request::Status {} | Request::Metrics {} | Request::Users { .. } | Request::User { .. }
+    );
     let reply = answer(request).await;
     let outcome = match &reply {
         Reply::Refused(why) | Reply::Error(why) => why,

@@ -13,6 +13,7 @@ use super::batch::{Audience, Batch};
 use super::cipher::Cipher;
 use super::queue::{Queue, Total};
 use super::{KEPT_BYTES, Progress};
+use crate::metrics::Closed;
 use crate::packet_log::PacketLog;
 
 /// A connection that receives. There may be ten thousand, most of them with nothing to receive: what few need is boxed.
@@ -29,6 +30,8 @@ pub(super) struct Peer {
     queue: Option<Box<Queue>>,
     /// Whether the connection is to receive nothing more.
     pub(super) finished: bool,
+    /// Why, if it was cut off.
+    pub(super) cut_off: Option<Closed>,
 }
 
 /// Bytes for the wire.
@@ -59,6 +62,7 @@ impl Peer {
             ready: None,
             queue: None,
             finished: false,
+            cut_off: None,
         }
     }
 
@@ -135,15 +139,16 @@ impl Peer {
             }
             Ok(false) => Progress::Blocked,
             Err(_) => {
-                self.cut_off();
+                self.cut_off(Closed::Lost);
                 Progress::Written
             }
         }
     }
 
     /// Cuts the connection off: whatever it has not received is dropped, and its reader sees the end of the stream.
-    pub(super) fn cut_off(&mut self) {
+    pub(super) fn cut_off(&mut self, why: Closed) {
         self.finished = true;
+        self.cut_off.get_or_insert(why);
         self.ready = None;
         self.queue = None;
         // Fails only if the connection is gone already.
@@ -176,7 +181,7 @@ impl Peer {
         }
         let start = out.bytes.len();
         if self.cipher.seal(packets, &mut out.bytes).is_err() {
-            self.cut_off();
+            self.cut_off(Closed::Insecure);
         } else if let Some(log) = log {
             log.sent(self.client, packets, out.bytes.get(start..).unwrap_or_default());
         }
@@ -196,7 +201,7 @@ impl Peer {
         if self.queue.is_some() || bytes.is_empty() {
             return Some(0);
         }
-        write_now(&self.socket, bytes).inspect_err(|_| self.cut_off()).ok()
+        write_now(&self.socket, bytes).inspect_err(|_| self.cut_off(Closed::Lost)).ok()
     }
 
     /// Keeps what the socket has not taken, up to the limit; `part` makes the bytes of a range.
@@ -218,7 +223,7 @@ impl Peer {
         queue.push(part(kept..rest.end));
         if queue.bytes() > space.each {
             tracing::info!(client = %self.client, waiting_bytes = queue.bytes(), "cut off: reads too slowly");
-            self.cut_off();
+            self.cut_off(Closed::QueueFull);
         }
     }
 }

@@ -8,6 +8,7 @@ mod administration;
 mod command_line;
 mod kill_nine;
 mod log;
+mod metrics;
 mod notify;
 mod process;
 mod start_and_stop;
