@@ -25,7 +25,7 @@ use chat_core::secret::Secret;
 use self::backoff::Backoff;
 use self::command::{Account, ScreenCommand};
 use self::session::{Resume, Session};
-use crate::link::{Encryption, Incoming, LinkError, Peer, Protection, Switch};
+use crate::link::{Dialect, Encryption, Incoming, LinkError, Peer, Protection, Switch};
 
 pub use self::status::{Stage, Status};
 pub use crate::link::error_chain;
@@ -53,7 +53,9 @@ pub struct Config {
     pub reconnect: bool,
     /// Send passwords over connections without encryption, without asking.
     pub allow_plain_passwords: bool,
-    /// How to encrypt with servers that have no name.
+    /// Which dialect to speak with servers that have no name.
+    pub dialect: Dialect,
+    /// How to encrypt with them.
     pub encryption: Encryption,
     /// Who they must prove to be.
     pub identity: Option<Fingerprint>,
@@ -74,6 +76,8 @@ pub struct Config {
 pub struct Destination {
     /// Where it is.
     pub address: ServerAddress,
+    /// Which dialect to speak.
+    pub dialect: Dialect,
     /// How to encrypt.
     pub encryption: Encryption,
     /// Who it must prove to be, whatever the pins say.
@@ -227,6 +231,8 @@ enum AccountRequest {
 enum Asked {
     /// How to connect to an original server.
     Original,
+    /// Whether to connect to a server of the January 2026 revision.
+    January,
     /// Whether to use classic encryption in mid-connection.
     Classic,
     /// Whether to send a password without encryption.
@@ -316,7 +322,7 @@ impl App {
 
     fn react(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Start { connect: true } => self.open(self.destination.encryption, None),
+            Event::Start { connect: true } => self.open_anew(),
             Event::Start { connect: false } => self.welcome(),
             Event::Line(line) => self.obey(now, &line),
             Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
@@ -373,7 +379,7 @@ impl App {
     fn window(&self, session: &Session) -> usize {
         match session.peer {
             Peer::Ours(_) => PIPELINED,
-            Peer::Original => 1,
+            Peer::Original | Peer::January => 1,
         }
     }
 
@@ -429,9 +435,20 @@ impl App {
         self.emit(Effect::Ask(Question { prompt: prompt.into(), hidden }));
     }
 
-    fn open(&mut self, encryption: Encryption, resume: Option<Resume>) {
+    /// Connects to the server as it should be.
+    fn open_anew(&mut self) {
+        self.open(self.destination.clone(), None);
+    }
+
+    /// Connects again, to restore what was lost.
+    fn reopen(&mut self, resume: Resume) {
+        let Resume { dialect, encryption, .. } = resume;
+        self.open(Destination { dialect, encryption, ..self.destination.clone() }, Some(resume));
+    }
+
+    fn open(&mut self, destination: Destination, resume: Option<Resume>) {
         self.phase = Phase::Opening(resume);
-        self.emit(Effect::Open(Destination { encryption, ..self.destination.clone() }));
+        self.emit(Effect::Open(destination));
     }
 }
 

@@ -104,6 +104,9 @@ pub struct Address {
 /// How to connect, and how the client is to be.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Which revision of the original protocol to speak [default: auto]
+    #[arg(long, value_enum, global = true)]
+    dialect: Option<Spoken>,
     /// How to encrypt [default: auto]
     #[arg(long, value_enum, global = true)]
     encryption: Option<Wanted>,
@@ -154,6 +157,19 @@ pub struct Options {
     config: Option<PathBuf>,
 }
 
+/// The values of `--dialect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Spoken {
+    /// 2025; with a server that does not answer, try 2026 and ask (in a pipe: say so and fail)
+    Auto,
+    /// October 2025, and what servers of ours add to it
+    #[value(name = "2025")]
+    October,
+    /// January 2026, whose only encryption protects nothing
+    #[value(name = "2026")]
+    January,
+}
+
 /// The values of `--encryption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Wanted {
@@ -190,10 +206,14 @@ impl Cli {
             ) => return None,
         };
         let named = settings.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT).cloned();
-        let typed = Destination { address, encryption: settings.encryption, identity: None };
+        let Settings { dialect, encryption, .. } = *settings;
+        let typed = Destination { address, dialect, encryption, identity: None };
         let mut destination = named.unwrap_or(typed);
         if self.options.encryption.is_some() {
-            destination.encryption = settings.encryption;
+            destination.encryption = encryption;
+        }
+        if self.options.dialect.is_some() {
+            destination.dialect = dialect;
         }
         destination.identity = self.options.identity.or(destination.identity);
         Some(destination)
@@ -219,8 +239,8 @@ impl Options {
         let mut flags = self.set.clone();
         let mut add =
             |name: &str, value: Option<String>| flags.extend(value.map(|value| (name.to_owned(), value)));
-        let encryption = self.encryption.and_then(|wanted| wanted.to_possible_value());
-        add("encryption", encryption.map(|value| value.get_name().to_owned()));
+        add("dialect", self.dialect.as_ref().and_then(value_name));
+        add("encryption", self.encryption.as_ref().and_then(value_name));
         add("allow_plain_passwords", self.allow_plain_passwords.then(|| "true".to_owned()));
         add("log", self.log.clone());
         flags
@@ -267,6 +287,7 @@ impl Options {
     ) -> Config {
         let usual = Destination {
             address: ServerAddress::new("127.0.0.1", settings.port),
+            dialect: settings.dialect,
             encryption: settings.encryption,
             identity: self.identity,
         };
@@ -275,6 +296,7 @@ impl Options {
             screen: user == User::AtScreen,
             reconnect: user != User::Program || self.reconnect,
             allow_plain_passwords: settings.allow_plain_passwords,
+            dialect: settings.dialect,
             encryption: settings.encryption,
             identity: self.identity,
             zone,
@@ -294,6 +316,7 @@ impl Options {
         Ok(Target {
             address: destination.address.clone(),
             agent: AGENT.to_owned(),
+            dialect: destination.dialect,
             encryption: destination.encryption,
             trust: Trust { pins: Some(Pins::of_user()?), demanded: destination.identity },
             classic_keys: self.key_dir.clone().map_or(KeySource::Fresh, KeySource::Directory),
@@ -311,6 +334,11 @@ pub enum User {
     WithLines,
     /// A program.
     Program,
+}
+
+/// Returns what an argument was called on the command line.
+fn value_name(value: &impl ValueEnum) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
 }
 
 /// Reads a number of seconds.
@@ -336,7 +364,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::link::Encryption;
+    use crate::link::{Dialect, Encryption};
 
     #[test]
     fn the_command_line_is_consistent_and_documented() {
@@ -384,9 +412,10 @@ mod tests {
     fn a_server_may_have_a_name_in_the_settings() {
         let mut settings = Settings::default();
         let (address, identity) = (ServerAddress::new("chat.example", 4000), Some(Fingerprint::of(&[1; 32])));
-        settings
-            .servers
-            .insert("home".to_owned(), Destination { address, encryption: Encryption::Noise, identity });
+        settings.servers.insert(
+            "home".to_owned(),
+            Destination { address, dialect: Dialect::Auto, encryption: Encryption::Noise, identity },
+        );
         let home = Some("chat.example:4000 Noise known".to_owned());
         assert_eq!(destination("chat-client connect Home", &settings), home);
         assert_eq!(destination("chat-client connect home 7", &settings), Some("home:7 Auto".to_owned()));

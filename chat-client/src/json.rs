@@ -1,6 +1,7 @@
 //! Events for programs: one JSON object per line. `docs/client.md` describes them; nothing in it is taken away without a
 //! new name for the event.
 
+use chat_core::january;
 use chat_core::packet::PacketType;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -63,7 +64,10 @@ fn said(kind: PacketType, text: &str) -> Value {
             json!({"event": "logged-in", "client": client, "who": user})
         }
         Some(Reply::LoggedOut(who)) => json!({"event": "logged-out", "who": who}),
-        _ => json!({"event": "server", "kind": kind.name(), "text": text.strip_suffix('\n').unwrap_or(text)}),
+        _ => {
+            let kind = if kind == january::PROFILE { "PROFILE" } else { kind.name() };
+            json!({"event": "server", "kind": kind, "text": text.strip_suffix('\n').unwrap_or(text)})
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! One connection to one server: opening it, verifying who is there, sending and receiving packets.
 //!
-//! The protocol is in `wire`, the trust in `trust`, the classic cipher's keys in `classic`; this file holds the socket and
-//! the clock. Reconnecting is the business of whoever holds the link.
+//! `opening` is what happens before anything is said, `wire` the protocol, `trust` the trust, `classic` and `january` the
+//! original's two ciphers; this file holds the socket and the clock. Reconnecting is the business of whoever holds the link.
 //!
 //! Invariant: of what arrives before a server that is to be verified is verified, nothing leaves this module but errors.
 
 mod classic;
 mod error;
+mod january;
+mod opening;
 mod trust;
 mod wire;
 
@@ -20,12 +22,13 @@ use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
 use chat_core::ping;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub use self::classic::KeySource;
+use self::classic::OwnKeys;
 pub use self::error::{LinkError, Misbehaviour, OwnKeysError, error_chain};
-use self::trust::Plan;
-pub use self::trust::{Basis, Encryption, Peer, Trust};
+pub use self::opening::open;
+pub use self::trust::{Basis, Dialect, Encryption, Peer, Trust};
 use self::wire::{Signal, Wire};
 
 /// A link takes no more input for sending while this many bytes wait to be sent; see [`Link::is_congested`].
@@ -33,17 +36,13 @@ const CONGESTED_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// How long a server may take to answer where its connection is thought to be dead.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
-/// What a server says to everyone while the link is being opened is kept up to this size and then dropped.
-const EARLY_BYTES: usize = 256 * 1024;
-/// What keeping a packet costs besides its text; packets may be empty.
-const EARLY_OVERHEAD_BYTES: usize = 64;
 
 /// How long a link waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For the TCP connection, over all addresses of a name.
     pub connect: Duration,
-    /// For a server to greet. The January 2026 revision never does.
+    /// For a server to greet, or to answer the exchange of keys with which the January 2026 revision begins.
     pub greeting: Duration,
     /// For a server to switch encryption.
     pub switch: Duration,
@@ -72,6 +71,8 @@ pub struct Target {
     pub address: ServerAddress,
     /// What the client says of itself in HELLO, such as `chat-client/0.1.0`.
     pub agent: String,
+    /// Which revision of the original protocol to speak.
+    pub dialect: Dialect,
     /// How to encrypt.
     pub encryption: Encryption,
     /// Which servers to believe.
@@ -87,7 +88,7 @@ pub struct Target {
 pub enum Protection {
     /// Not at all.
     Plain,
-    /// By the original's cipher, which anyone who listens can break.
+    /// By the original's cipher of either revision, which anyone who listens can break.
     Classic,
     /// By Noise; nobody but the server with this identity can read or change anything.
     Noise {
@@ -169,32 +170,6 @@ pub struct Link {
     switch_by: Option<Instant>,
 }
 
-/// Connects, finds out what the server is, encrypts as `target` wants it and verifies the server.
-///
-/// # Errors
-///
-/// [`LinkError`]; every wait has a deadline. Nothing but HELLO, CONNECT and a request to encrypt has then been sent.
-pub async fn open(target: &Target) -> Result<Opened, LinkError> {
-    let stream = connect(&target.address, target.timeouts.connect).await?;
-    let started = Instant::now();
-    let mut link = Link::new(stream, target)?;
-    let greeted = timeout(target.timeouts.greeting, link.greet()).await;
-    let (peer, greeting) = greeted.map_err(|_| no_greeting(target))??;
-    let round_trip = started.elapsed();
-    link.peer = Some(peer.clone());
-    let (protection, greeting) = match target.trust.plan(&target.address, target.encryption, &peer)? {
-        Plan::Plain => (Protection::Plain, greeting),
-        Plan::Classic => (link.switch_now(Switch::Classic).await?, greeting),
-        Plan::Noise => {
-            let protection = link.switch_now(Switch::Noise).await?;
-            // The first greeting came from somebody unverified; what comes now does not.
-            link.early_room = EARLY_BYTES;
-            (protection, link.greet_again().await?)
-        }
-    };
-    Ok(Opened { link, peer, protection, greeting, round_trip })
-}
-
 impl Link {
     /// Queues a packet; [`Link::next`] sends it. During a switch of encryption it waits for the new state.
     ///
@@ -217,7 +192,7 @@ impl Link {
                 self.target.trust.plan(&self.target.address, Encryption::Noise, self.peer()?)?;
                 self.wire.start_noise()?;
             }
-            Switch::Classic => self.wire.start_classic(self.target.classic_keys.load()?)?,
+            Switch::Classic => self.wire.start_classic(OwnKeys::load(&self.target.classic_keys)?)?,
             Switch::Off => self.wire.start_off()?,
         }
         self.switch_by = Some(Instant::now() + self.target.timeouts.switch);
@@ -258,14 +233,11 @@ impl Link {
         }
     }
 
-    fn new(stream: TcpStream, target: &Target) -> Result<Self, LinkError> {
-        let early_room = match target.encryption {
-            Encryption::Auto | Encryption::Noise => 0,
-            Encryption::Classic | Encryption::Off => EARLY_BYTES,
-        };
-        Ok(Self {
+    /// Makes a link that has said nothing. Of what comes while it is being opened it keeps `early_room` bytes.
+    fn new(stream: TcpStream, wire: Wire, target: &Target, early_room: usize) -> Self {
+        Self {
             stream,
-            wire: Wire::new(&target.agent)?,
+            wire,
             target: target.clone(),
             peer: None,
             early: VecDeque::new(),
@@ -276,79 +248,11 @@ impl Link {
             awaits_pong: false,
             patience: target.timeouts.pong,
             switch_by: None,
-        })
+        }
     }
 
     fn peer(&self) -> Result<&Peer, LinkError> {
         self.peer.as_ref().ok_or(LinkError::Busy)
-    }
-
-    /// Waits for the CONNECT reply; HELLO before it says that the server is one of ours.
-    async fn greet(&mut self) -> Result<(Peer, String), LinkError> {
-        let (mut peer, mut turned_away) = (Peer::Original, None);
-        loop {
-            match self.wire.poll()? {
-                Some(Signal::Hello(hello)) => peer = Peer::Ours(hello),
-                Some(Signal::Packet { kind: PacketType::CONNECT, text }) => return Ok((peer, text)),
-                Some(Signal::Packet { kind: PacketType::NOTICE, text }) => turned_away = Notice::parse(&text),
-                Some(Signal::Packet { kind, text }) => self.keep(Incoming::Packet { kind, text }),
-                Some(_) => {}
-                None => match (self.transfer().await, turned_away.take()) {
-                    (Err(LinkError::Closed | LinkError::Lost(_)), Some(notice)) => {
-                        return Err(LinkError::TurnedAway(notice.text));
-                    }
-                    (result, notice) => {
-                        result?;
-                        turned_away = notice;
-                    }
-                },
-            }
-        }
-    }
-
-    /// Asks for a greeting inside the secure channel, where nobody can have made it up.
-    async fn greet_again(&mut self) -> Result<String, LinkError> {
-        self.send(PacketType::CONNECT, b"")?;
-        let greeted = timeout(self.target.timeouts.greeting, async {
-            loop {
-                match self.take_incoming()? {
-                    Some(Incoming::Packet { kind: PacketType::CONNECT, text }) => return Ok(text),
-                    Some(other) => self.keep(other),
-                    None => self.transfer().await?,
-                }
-            }
-        });
-        match greeted.await {
-            Ok(greeting) => greeting,
-            Err(_) => Err(no_greeting(&self.target)),
-        }
-    }
-
-    /// Switches and waits until that is done; what else comes in the meantime is kept for [`Link::next`].
-    async fn switch_now(&mut self, to: Switch) -> Result<Protection, LinkError> {
-        self.switch(to)?;
-        loop {
-            match self.take_incoming()? {
-                Some(Incoming::Switched { protection, text }) => {
-                    self.keep(Incoming::Switched { protection, text });
-                    return Ok(protection);
-                }
-                Some(other) => self.keep(other),
-                None => self.transfer().await?,
-            }
-        }
-    }
-
-    /// Keeps what came too early for [`Link::next`], while there is room.
-    fn keep(&mut self, incoming: Incoming) {
-        let text_bytes = match &incoming {
-            Incoming::Packet { text, .. } | Incoming::Switched { text, .. } => text.len(),
-            Incoming::Unreadable(_) | Incoming::RoundTrip(_) => 0,
-        };
-        if let Some(left) = self.early_room.checked_sub(EARLY_OVERHEAD_BYTES + text_bytes) {
-            self.early_room = left;
-            self.early.push_back(incoming);
-        }
     }
 
     fn take_incoming(&mut self) -> Result<Option<Incoming>, LinkError> {
@@ -364,7 +268,7 @@ impl Link {
                     return Ok(Some(Incoming::RoundTrip(self.pinged.elapsed())));
                 }
                 Signal::Pong(_) => continue,
-                Signal::Hello(_) => continue,
+                Signal::Hello(_) | Signal::Exchanged => continue,
                 Signal::ClassicOn { text } => (Protection::Classic, text),
                 Signal::Off { text } => (Protection::Plain, text),
                 Signal::Offer { channel, fingerprint, text } => {
@@ -469,32 +373,4 @@ impl Link {
         }
         self.ping(self.target.timeouts.pong)
     }
-}
-
-fn no_greeting(target: &Target) -> LinkError {
-    LinkError::NoGreeting { address: target.address.clone(), waited: target.timeouts.greeting }
-}
-
-/// Connects to the first of a name's addresses that takes the connection, sharing the time among them.
-async fn connect(address: &ServerAddress, at_most: Duration) -> Result<TcpStream, LinkError> {
-    let deadline = Instant::now() + at_most;
-    let unresolved = |source| LinkError::Resolve { address: address.clone(), source };
-    let look_up = tokio::net::lookup_host((address.host(), address.port()));
-    let found = timeout_at(deadline, look_up).await.map_err(|late| unresolved(late.into()))?;
-    let mut found: VecDeque<_> = found.map_err(unresolved)?.collect();
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    while let Some(socket) = found.pop_front() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(found.len() + 1).unwrap_or(u32::MAX);
-        match timeout(share, TcpStream::connect(socket)).await {
-            Ok(Ok(stream)) => {
-                // A chat line is one small packet that should leave at once.
-                stream.set_nodelay(true).map_err(LinkError::Lost)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(late) => last = late.into(),
-        }
-    }
-    Err(LinkError::Unreachable { address: address.clone(), source: last })
 }

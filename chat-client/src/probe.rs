@@ -8,7 +8,8 @@ use chat_core::packet::PacketType;
 use tokio::time::timeout;
 
 use crate::link::{
-    self, Encryption, Incoming, KeySource, LinkError, Opened, Peer, Protection, Target, Timeouts, Trust,
+    self, Dialect, Encryption, Incoming, KeySource, LinkError, Opened, Peer, Protection, Target, Timeouts,
+    Trust,
 };
 use crate::replies::Reply;
 
@@ -80,6 +81,7 @@ pub async fn probe(
     let target = Target {
         address: address.clone(),
         agent: AGENT.to_owned(),
+        dialect: Dialect::October,
         encryption: Encryption::Noise,
         trust: Trust { pins: None, demanded: expected },
         classic_keys: KeySource::Fresh,

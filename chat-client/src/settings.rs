@@ -14,7 +14,7 @@ use chat_core::noise::Fingerprint;
 use self::table::TABLE;
 use crate::DEFAULT_PORT;
 use crate::app::Destination;
-use crate::link::Encryption;
+use crate::link::{Dialect, Encryption};
 use crate::screen::{Colours, Theme};
 
 /// What the names of settings begin with in the environment.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub notify: bool,
     /// How many entries are kept.
     pub scrollback: usize,
+    /// Which revision of the original protocol to speak.
+    pub dialect: Dialect,
     /// How to encrypt.
     pub encryption: Encryption,
     /// Send passwords without encryption and without asking.
@@ -76,6 +78,7 @@ impl Default for Settings {
             bell: true,
             notify: false,
             scrollback: 10_000,
+            dialect: Dialect::Auto,
             encryption: Encryption::Auto,
             allow_plain_passwords: false,
             log: None,
@@ -176,7 +179,7 @@ pub fn example() -> String {
     }
     text.push_str(
         "\n# Servers by name: `chat-client connect home` leads to this one.\n#[servers.home]\n#host = \"chat.example\"\n\
-         #port = 12345\n#encryption = \"noise\"\n#identity = \"SHA256:...\"\n",
+         #port = 12345\n#dialect = \"2025\"\n#encryption = \"noise\"\n#identity = \"SHA256:...\"\n",
     );
     text
 }
@@ -268,6 +271,7 @@ impl Resolver {
                     self.named.push(Named {
                         name,
                         address,
+                        dialect: server.dialect,
                         encryption: server.encryption,
                         identity: server.identity,
                     });
@@ -290,18 +294,21 @@ impl Resolver {
             })
             .collect();
         origins.extend(self.servers);
-        for Named { name, address, encryption, identity } in self.named {
+        for Named { name, address, dialect, encryption, identity } in self.named {
+            let dialect = dialect.unwrap_or(self.settings.dialect);
             let encryption = encryption.unwrap_or(self.settings.encryption);
-            self.settings.servers.insert(name, Destination { address, encryption, identity });
+            self.settings.servers.insert(name, Destination { address, dialect, encryption, identity });
         }
         Ok((self.settings, origins))
     }
 }
 
-/// A server with a name. Without an encryption of its own it takes the one for all, which a stronger source may still set.
+/// A server with a name. Without an encryption or dialect of its own it takes the one for all, which a stronger source may
+/// still set.
 struct Named {
     name: String,
     address: ServerAddress,
+    dialect: Option<Dialect>,
     encryption: Option<Encryption>,
     identity: Option<Fingerprint>,
 }
@@ -311,6 +318,7 @@ struct Named {
 struct ServerText {
     host: Option<String>,
     port: Option<u16>,
+    dialect: Option<Dialect>,
     encryption: Option<Encryption>,
     identity: Option<Fingerprint>,
 }
@@ -322,12 +330,15 @@ impl ServerText {
             "host" if !value.is_empty() => self.host = Some(value.to_owned()),
             "host" => return Err("must be a name or an address"),
             "port" => self.port = Some(table::port(value).ok_or("must be from 1 to 65535")?),
+            "dialect" => {
+                self.dialect = Some(table::dialect(value).ok_or("must be auto, 2025 or 2026")?);
+            }
             "encryption" => {
                 self.encryption =
                     Some(table::encryption(value).ok_or("must be auto, noise, classic or off")?);
             }
             "identity" => self.identity = Some(value.parse().map_err(|_| "must be SHA256:...")?),
-            _ => return Err("a server has host, port, encryption and identity"),
+            _ => return Err("a server has host, port, dialect, encryption and identity"),
         }
         Ok(())
     }

@@ -76,8 +76,8 @@ pub fn to_client(kind: PacketType, text: &str) -> Option<(PacketType, Cow<'_, st
     Some((to_server(kind)?, text))
 }
 
-/// Turns what a server of this dialect says into what a client of ours understands; `None` if it means nothing. `own` is
-/// whether the client still waits for the answer to its CONNECT, which everybody gets.
+/// Turns what a server of this dialect says into what a client of ours understands; `None` if it means nothing. A PROFILE
+/// stays one. `own` is whether a CONNECT is the answer to the client's own, which everybody gets.
 #[must_use]
 pub fn from_server(kind: PacketType, text: &str, own: bool) -> Option<(PacketType, Cow<'_, str>)> {
     let reworded = |from: &str, to: &str| match text.strip_suffix(from) {
@@ -88,7 +88,6 @@ pub fn from_server(kind: PacketType, text: &str, own: bool) -> Option<(PacketTyp
         PacketType::CONNECT if !own => (PacketType::JOIN, reworded(CONNECTED, JOINED)),
         // Of somebody else, always: whoever disconnects is not answered.
         PacketType::DISCONNECT => (PacketType::LEAVE, reworded(DISCONNECTED, LEFT)),
-        PROFILE => return None,
         ours => (ours, Cow::Borrowed(text)),
     })
 }
@@ -99,6 +98,19 @@ pub fn profile(client: ClientId, peer: SocketAddr, user: Option<&Username>) -> S
     let (ip, port) = (peer.ip().to_canonical(), peer.port());
     let (logged_in, name) = user.map_or(("False", "None"), |user| ("True", user.as_str()));
     format!("client_name={client}:client_ip={ip}:client_port={port}:logged_in={logged_in}:username={name}")
+}
+
+/// Reads from a PROFILE which client it is about: what the others are told of it, and itself at CONNECT.
+#[must_use]
+pub fn client_name(profile: &str) -> Option<&str> {
+    let (name, _) = profile.strip_prefix("client_name=")?.split_once(':')?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Tells whether the text of a CONNECT is about the client of this name.
+#[must_use]
+pub fn is_connect_of(client: &str, text: &str) -> bool {
+    text.strip_prefix("Server: ").and_then(|rest| rest.strip_suffix(CONNECTED)) == Some(client)
 }
 
 #[cfg(test)]
@@ -155,6 +167,22 @@ mod tests {
         let own =
             from_server(PacketType::new(2), "Server: Client-1 has connected to the server\n", true).unwrap();
         assert_eq!((own.0, &*own.1), (PacketType::CONNECT, "Server: Client-1 has connected to the server\n"));
-        assert_eq!(from_server(PacketType::new(7), "client_name=Client-1", false), None);
+        assert_eq!(from_server(EXCHANGE_KEYS, "3233,17", false), None);
+        assert_eq!(from_server(PacketType::new(13), "text", false), None);
+    }
+
+    #[test]
+    fn a_profile_says_which_connect_is_ones_own() {
+        let peer = "127.0.0.1:42201".parse().unwrap();
+        let profile = profile(ClientId(1), peer, None);
+        assert_eq!(from_server(PacketType::new(7), &profile, true), Some((PROFILE, profile.as_str().into())));
+        assert_eq!(client_name(&profile), Some("Client-1"));
+        for other in ["", "client_name=:x", "client_name=x", "name=Client-1:"] {
+            assert_eq!(client_name(other), None, "{other}");
+        }
+        assert!(is_connect_of("Client-1", "Server: Client-1 has connected to the server\n"));
+        for other in ["Server: Client-11 has connected to the server\n", "Client-1", ""] {
+            assert!(!is_connect_of("Client-1", other), "{other}");
+        }
     }
 }

@@ -37,6 +37,8 @@ pub enum Command {
     Logout,
     /// Asks who one is.
     WhoAmI,
+    /// Asks a server of the January 2026 revision who one is.
+    Profile,
     /// Asks for the date, in the local time zone if none is named.
     Date(Option<String>),
     /// Asks for the time, in the local time zone if none is named.
@@ -144,7 +146,7 @@ struct Row {
     read: fn(&str) -> Option<Command>,
 }
 
-const TABLE: [Row; 20] = [
+const TABLE: [Row; 21] = [
     Row {
         name: "/connect",
         arguments: "[host [port]]",
@@ -207,6 +209,13 @@ const TABLE: [Row; 20] = [
         help: "show what the server knows of this connection",
         argument: Argument::None,
         read: |rest| alone(rest, Command::WhoAmI),
+    },
+    Row {
+        name: "/profile",
+        arguments: "",
+        help: "the same in one line, on servers of the January 2026 revision",
+        argument: Argument::None,
+        read: |rest| alone(rest, Command::Profile),
     },
     Row {
         name: "/date",

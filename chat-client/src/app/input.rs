@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN};
+use chat_core::january;
 use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
@@ -11,11 +12,11 @@ use super::command::{self, Account, Command, EncryptionChoice, Line};
 use super::requests::Request;
 use super::session::{Login, Session};
 use super::{
-    AccountRequest, App, Asked, Destination, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE, Phase, Show,
-    words,
+    AccountRequest, App, Asked, Config, Destination, Effect, Exit, INTERRUPTED_PATIENCE, LEAVE_PATIENCE,
+    Phase, Show, words,
 };
 use crate::DEFAULT_PORT;
-use crate::link::{Encryption, Peer, Protection, Switch};
+use crate::link::{Dialect, Encryption, Peer, Protection, Switch};
 
 /// The longest message, in bytes; a server may allow less.
 const MAX_MESSAGE_BYTES: usize = MAX_PACKET_LEN - HEADER_LEN - "\n".len();
@@ -46,12 +47,13 @@ impl App {
             Command::Disconnect => self.disconnect(now),
             Command::Encryption(None) => self.show_encryption(),
             Command::Encryption(Some(choice)) => self.encrypt(choice),
-            Command::Join => self.request(now, PacketType::JOIN, String::new(), Request::Join),
-            Command::Leave => self.request(now, PacketType::LEAVE, String::new(), Request::Leave),
+            Command::Join => self.enter(now),
+            Command::Leave => self.leave_room(now),
             Command::Register(account) => self.identify(now, AccountRequest::Register, account),
             Command::Login(account) => self.identify(now, AccountRequest::Login, account),
             Command::Logout => self.log_out(now),
             Command::WhoAmI => self.request(now, PacketType::WHOAMI, String::new(), Request::WhoAmI),
+            Command::Profile => self.ask_profile(now),
             Command::Date(zone) => {
                 let zone = zone.unwrap_or_else(|| self.config.zone.clone());
                 self.request(now, PacketType::DATE, zone, Request::Date);
@@ -91,6 +93,42 @@ impl App {
         }
     }
 
+    /// Returns whether the server speaks the January 2026 revision, which lacks some of what there is elsewhere; `None`
+    /// without a connection, which is then said.
+    fn speaks_january(&mut self) -> Option<bool> {
+        self.session().map(|session| session.peer == Peer::January)
+    }
+
+    fn enter(&mut self, now: Instant) {
+        match self.speaks_january() {
+            Some(true) => self.note("in the room already: on this server everybody who is connected is"),
+            Some(false) => self.request(now, PacketType::JOIN, String::new(), Request::Join),
+            None => {}
+        }
+    }
+
+    fn leave_room(&mut self, now: Instant) {
+        match self.speaks_january() {
+            Some(true) => {
+                self.fail("on this server everybody who is connected is in the room");
+                self.hint("/logout gives the name free, /disconnect leaves");
+            }
+            Some(false) => self.request(now, PacketType::LEAVE, String::new(), Request::Leave),
+            None => {}
+        }
+    }
+
+    fn ask_profile(&mut self, now: Instant) {
+        match self.speaks_january() {
+            Some(true) => self.request(now, january::PROFILE, String::new(), Request::Profile),
+            Some(false) => {
+                self.fail("only servers of the January 2026 revision know profiles");
+                self.hint("/whoami asks this one for the same");
+            }
+            None => {}
+        }
+    }
+
     pub(super) fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
         let Some(session) = self.session() else { return };
         session.requests.add(request, now);
@@ -120,7 +158,7 @@ impl App {
         // Without an address it means: now, rather than when the wait is over, and otherwise the same.
         if let (None, Phase::Waiting { resume, .. }) = (&address, &self.phase) {
             let resume = resume.clone();
-            return self.open(resume.encryption, Some(resume));
+            return self.reopen(resume);
         }
         match (&self.phase, address) {
             (Phase::Open(_) | Phase::Leaving { .. }, Some(address)) if self.config.screen => {
@@ -139,19 +177,24 @@ impl App {
         }
     }
 
+    /// Connects in the way that the person chose this time.
+    fn open_with(&mut self, dialect: Dialect, encryption: Encryption) {
+        self.open(Destination { dialect, encryption, ..self.destination.clone() }, None);
+    }
+
     fn connect_anew(&mut self, address: Option<ServerAddress>) {
         if let Some(address) = address {
             self.destination = self.destination(address);
         }
         self.backoff.reset();
-        self.open(self.destination.encryption, None);
+        self.open_anew();
     }
 
     /// Finds what the settings say of a server; a name in them is the name of a host to everybody else.
     fn destination(&self, address: ServerAddress) -> Destination {
         let named = self.config.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT);
-        let (encryption, identity) = (self.config.encryption, self.config.identity);
-        named.cloned().unwrap_or(Destination { address, encryption, identity })
+        let Config { dialect, encryption, identity, .. } = self.config;
+        named.cloned().unwrap_or(Destination { address, dialect, encryption, identity })
     }
 
     fn disconnect(&mut self, now: Instant) {
@@ -229,6 +272,9 @@ impl App {
     fn encrypt(&mut self, choice: EncryptionChoice) {
         let Some(session) = self.session() else { return };
         let original = session.peer == Peer::Original;
+        if session.peer == Peer::January {
+            return self.keep_encryption(choice);
+        }
         match (choice, session.protection) {
             (EncryptionChoice::Off, Protection::Plain) => self.note("encryption is off already"),
             (EncryptionChoice::Off, _) => self.switch(Switch::Off),
@@ -258,6 +304,15 @@ impl App {
                 self.hint("/encryption classic uses its own cipher, which anybody who listens can break");
             }
             (EncryptionChoice::On | EncryptionChoice::Classic, _) => self.switch(Switch::Classic),
+        }
+    }
+
+    /// Says why encryption stays as it is: the January 2026 revision knows one, and never goes without.
+    fn keep_encryption(&mut self, choice: EncryptionChoice) {
+        match choice {
+            EncryptionChoice::On | EncryptionChoice::Classic => self.show_encryption(),
+            EncryptionChoice::Off => self.fail("this server's encryption cannot be turned off"),
+            EncryptionChoice::Noise => self.fail("this server knows only its own cipher"),
         }
     }
 
@@ -368,10 +423,12 @@ impl App {
         let yes = matches!(answer.expose().trim(), "y" | "Y" | "yes");
         match asked {
             Asked::Original => match answer.expose().trim() {
-                "c" | "classic" => self.open(Encryption::Classic, None),
-                "o" | "off" => self.open(Encryption::Off, None),
+                "c" | "classic" => self.open_with(Dialect::October, Encryption::Classic),
+                "o" | "off" => self.open_with(Dialect::October, Encryption::Off),
                 _ => self.note("not connected"),
             },
+            Asked::January if yes => self.open_with(Dialect::January, Encryption::Classic),
+            Asked::January => self.note("not connected"),
             Asked::Classic if yes => self.switch(Switch::Classic),
             Asked::PlainPassword(request, account) if yes => {
                 self.complete_account(now, request, account, true);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
-use chat_core::{roster, text};
+use chat_core::{january, roster, text};
 
 use super::requests::{Request, Settled};
 use super::session::{Resume, Session};
@@ -36,7 +36,7 @@ impl App {
 
     /// Does what is to be done on every new connection.
     fn begin(&mut self, now: Instant) {
-        if self.config.join {
+        if self.config.join && !self.is_joined() {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
         if let Some(account) = self.config.login.clone() {
@@ -51,7 +51,7 @@ impl App {
         if let Some(login) = login {
             self.send_credentials(now, AccountRequest::Login, login);
         }
-        if joined {
+        if joined && !self.is_joined() {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
         for text in unsent {
@@ -73,11 +73,21 @@ impl App {
                 );
                 self.ask(Asked::Original, "connect with classic, off, or not at all? [c/o/N] ", false);
             }
+            Phase::Opening(None) if matches!(error, LinkError::January(_)) && self.config.interactive => {
+                self.note(error_chain(error));
+                self.note("its own cipher can be broken by anybody who listens");
+                self.ask(Asked::January, "connect all the same? [y/N] ", false);
+            }
             _ => {
                 self.fail_with(error);
                 self.without_connection();
             }
         }
+    }
+
+    /// Tells whether this client is in the room, as everybody is at once on servers of the January 2026 revision.
+    fn is_joined(&self) -> bool {
+        matches!(&self.phase, Phase::Open(session) if session.joined)
     }
 
     pub(super) fn lost(&mut self, now: Instant, error: &LinkError) {
@@ -100,7 +110,7 @@ impl App {
                     self.report_unanswered(&unanswered);
                     if session.restarting {
                         self.note("the server is restarting; reconnecting");
-                        self.open(resume.encryption, Some(resume));
+                        self.reopen(resume);
                     } else {
                         self.wait(now, resume, error);
                     }
@@ -154,7 +164,7 @@ impl App {
             }
             Phase::Waiting { until, resume } if *until <= now => {
                 let resume = resume.clone();
-                self.open(resume.encryption, Some(resume));
+                self.reopen(resume);
             }
             Phase::Leaving { session, by, then } if *by <= now => {
                 let (unanswered, then) = (session.requests.give_up(), *then);
@@ -174,7 +184,7 @@ impl App {
         match &self.phase {
             Phase::Waiting { resume, .. } => {
                 let resume = resume.clone();
-                self.open(resume.encryption, Some(resume));
+                self.reopen(resume);
             }
             Phase::Open(_) => self.emit(Effect::Probe),
             Phase::Idle | Phase::Opening(_) | Phase::Leaving { .. } => {}
@@ -198,6 +208,7 @@ impl App {
             Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(now, &text),
             Incoming::Packet { kind: PacketType::ROSTER, text } => self.user_list_changed(now, &text),
             Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
+            Incoming::Packet { kind: january::PROFILE, text } => self.profiled(now, text),
             Incoming::Packet { kind, text } => self.told(now, kind, text),
             Incoming::Switched { protection, text } => self.switched(protection, text),
             Incoming::RoundTrip(time) => {
@@ -208,6 +219,15 @@ impl App {
             Incoming::Unreadable(kind) => {
                 self.fail(format!("a packet ({}) could not be read and was dropped", kind.name()));
             }
+        }
+    }
+
+    /// A server of the January 2026 revision says who this client is, also unasked after a login.
+    fn profiled(&mut self, now: Instant, text: String) {
+        let asked =
+            |session: &Session| session.requests.awaits(|request| matches!(request, Request::Profile));
+        if matches!(&self.phase, Phase::Open(session) | Phase::Leaving { session, .. } if asked(session)) {
+            self.told(now, january::PROFILE, text);
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use chat_core::january;
 use chat_core::packet::PacketType;
 
 use super::session::{Login, Me};
@@ -26,6 +27,7 @@ pub(super) enum Request {
     /// A message, and how it begins.
     Message(String),
     WhoAmI,
+    Profile,
     Date,
     Time,
     /// The user list that follows an answer; see [`Request::then`].
@@ -45,6 +47,7 @@ impl Request {
             Self::Logout { .. } => "/logout",
             Self::Message(_) => "a message",
             Self::WhoAmI => "/whoami",
+            Self::Profile => "/profile",
             Self::Date => "/date",
             Self::Time => "/time",
             Self::UserList | Self::ShowUsers => "the user list",
@@ -54,6 +57,7 @@ impl Request {
     fn is_answered_by(&self, kind: PacketType, reply: Option<&Reply<'_>>, me: &Me) -> bool {
         match (self, reply) {
             (Self::WhoAmI, _) => kind == PacketType::WHOAMI,
+            (Self::Profile, _) => kind == january::PROFILE,
             (Self::Date, _) => kind == PacketType::DATE,
             (Self::Time, _) => kind == PacketType::TIME,
             (Self::UserList, _) => kind == PacketType::USERLIST,
@@ -109,6 +113,11 @@ impl Requests {
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Tells whether there is such a request.
+    pub(super) fn awaits(&self, is_such: impl Fn(&Request) -> bool) -> bool {
+        self.waiting.iter().any(|(request, _)| is_such(request))
     }
 
     /// Returns the user who is being logged in.

@@ -7,7 +7,7 @@ use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
 use super::requests::{Request, Requests};
-use crate::link::{Encryption, Peer, Protection};
+use crate::link::{Dialect, Encryption, Peer, Protection};
 use crate::replies::Reply;
 
 /// How long a server of ours may take to answer; it slows down logins that fail too often.
@@ -87,15 +87,16 @@ impl Session {
     ) -> Self {
         let patience = match peer {
             Peer::Ours(_) => PATIENCE_OURS,
-            Peer::Original => PATIENCE_ORIGINAL,
+            Peer::Original | Peer::January => PATIENCE_ORIGINAL,
         };
         Self {
             since,
+            // Whoever has exchanged keys is in the room.
+            joined: peer == Peer::January,
             peer,
             protection,
             switching: false,
             me: Me::new(greeting),
-            joined: false,
             users: None,
             requests: Requests::new(patience),
             round_trip,
@@ -110,6 +111,10 @@ impl Session {
             _ => None,
         });
         Resume {
+            dialect: match self.peer {
+                Peer::Ours(_) | Peer::Original => Dialect::October,
+                Peer::January => Dialect::January,
+            },
             encryption: match self.protection {
                 Protection::Noise { .. } => Encryption::Noise,
                 Protection::Classic => Encryption::Classic,
@@ -126,6 +131,8 @@ impl Session {
 /// What a lost connection had, to be restored on the next one.
 #[derive(Clone, Debug)]
 pub(super) struct Resume {
+    /// What it turned out to be.
+    pub(super) dialect: Dialect,
     /// The same again: never less.
     pub(super) encryption: Encryption,
     pub(super) joined: bool,

@@ -7,6 +7,7 @@ mod passwords;
 use std::io;
 
 use chat_core::hello::Hello;
+use chat_core::january;
 use chat_core::noise::Fingerprint;
 use chat_core::notice::{self, NoticeCode};
 
@@ -27,6 +28,7 @@ impl World {
             screen: false,
             reconnect: false,
             allow_plain_passwords: false,
+            dialect: Dialect::Auto,
             encryption: Encryption::Auto,
             zone: "Europe/Paris".to_owned(),
             identity: None,
@@ -106,7 +108,10 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Show(Show::Note(text)) => format!("* {text}"),
         Effect::Show(Show::Error(text)) => format!("! {text}"),
         Effect::Show(Show::Hint(_)) => return None,
-        Effect::Open(Destination { address, encryption, .. }) => format!("open {address} {encryption:?}"),
+        Effect::Open(Destination { address, dialect, encryption, .. }) => {
+            let dialect = if *dialect == Dialect::January { " 2026" } else { "" };
+            format!("open {address} {encryption:?}{dialect}")
+        }
         Effect::Send { kind, text } => format!("send {} {text}", kind.name()).trim_end().to_owned(),
         Effect::SendCredentials { kind, user, password } => {
             format!("send {} {user}:{}", kind.name(), password.expose())
@@ -125,7 +130,7 @@ fn shown(effect: &Effect) -> Option<String> {
 
 fn home() -> Destination {
     let address = ServerAddress::new("home", 1);
-    Destination { address, encryption: Encryption::Auto, identity: None }
+    Destination { address, dialect: Dialect::Auto, encryption: Encryption::Auto, identity: None }
 }
 
 fn ours() -> Peer {

@@ -27,5 +27,6 @@ pub(super) fn describe_peer(peer: &Peer) -> String {
         Peer::Ours(hello) if hello.agent.is_empty() => "a chat server".to_owned(),
         Peer::Ours(hello) => hello.agent.chars().take(64).collect(),
         Peer::Original => "an original chat server".to_owned(),
+        Peer::January => "a chat server of the January 2026 revision".to_owned(),
     }
 }

@@ -26,8 +26,8 @@ impl Connection {
 
     /// Begins to connect.
     pub(super) fn open(&mut self, destination: Destination) {
-        let Destination { address, encryption, identity } = destination;
-        (self.target.address, self.target.encryption) = (address, encryption);
+        let Destination { address, dialect, encryption, identity } = destination;
+        (self.target.address, self.target.dialect, self.target.encryption) = (address, dialect, encryption);
         self.target.trust.demanded = identity;
         let target = self.target.clone();
         self.state = State::Opening(Box::pin(async move { link::open(&target).await }));

@@ -42,20 +42,19 @@ pub(super) struct Classic {
 }
 
 impl KeySource {
-    /// Makes or reads the keys.
+    /// Reads the keys, or makes some with moduli of `fresh_bits`.
     ///
     /// # Errors
     ///
     /// [`OwnKeysError`].
-    pub(super) fn load(&self) -> Result<OwnKeys, OwnKeysError> {
-        let pair = match self {
+    pub(super) fn load(&self, fresh_bits: u64) -> Result<KeyPair, OwnKeysError> {
+        match self {
             Self::Fresh => {
-                let spec = KeySpec::bits(FRESH_PAIRS, FRESH_MODULUS_BITS);
-                spec.and_then(|spec| KeyPair::generate(&spec)).map_err(OwnKeysError::Generate)?
+                let spec = KeySpec::bits(FRESH_PAIRS, fresh_bits);
+                spec.and_then(|spec| KeyPair::generate(&spec)).map_err(OwnKeysError::Generate)
             }
-            Self::Directory(directory) => read(directory)?,
-        };
-        Ok(OwnKeys { offer: pair.public().to_wire(), decryptor: Decryptor::new(&pair) })
+            Self::Directory(directory) => read(directory),
+        }
     }
 }
 
@@ -78,6 +77,16 @@ fn read(directory: &Path) -> Result<KeyPair, OwnKeysError> {
 }
 
 impl OwnKeys {
+    /// Makes or reads the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnKeysError`].
+    pub(super) fn load(source: &KeySource) -> Result<Self, OwnKeysError> {
+        let pair = source.load(FRESH_MODULUS_BITS)?;
+        Ok(Self { offer: pair.public().to_wire(), decryptor: Decryptor::new(&pair) })
+    }
+
     /// Returns the body of the ENCRYPTION_ON request.
     pub(super) fn offer(&self) -> &str {
         &self.offer
@@ -133,7 +142,8 @@ mod tests {
 
     #[test]
     fn two_clients_understand_each_other() {
-        let (alice, bob) = (KeySource::Fresh.load().unwrap(), KeySource::Fresh.load().unwrap());
+        let (alice, bob) =
+            (OwnKeys::load(&KeySource::Fresh).unwrap(), OwnKeys::load(&KeySource::Fresh).unwrap());
         let (to_alice, to_bob) = (alice.offer().to_owned(), bob.offer().to_owned());
         let (alice, bob) = (alice.complete(&to_bob).unwrap(), bob.complete(&to_alice).unwrap());
         assert_eq!(bob.decrypt(&alice.encrypt("π hello\n".as_bytes())).unwrap(), "π hello\n".as_bytes());
@@ -142,7 +152,10 @@ mod tests {
 
     #[test]
     fn fresh_keys_are_fresh() {
-        assert_ne!(KeySource::Fresh.load().unwrap().offer(), KeySource::Fresh.load().unwrap().offer());
+        assert_ne!(
+            OwnKeys::load(&KeySource::Fresh).unwrap().offer(),
+            OwnKeys::load(&KeySource::Fresh).unwrap().offer()
+        );
     }
 
     #[test]
@@ -151,14 +164,14 @@ mod tests {
         let source = KeySource::Directory(directory.path().to_owned());
         let put = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
         assert!(
-            matches!(source.load(), Err(OwnKeysError::Read { path, .. }) if path.ends_with("publickey.txt"))
+            matches!(OwnKeys::load(&source), Err(OwnKeysError::Read { path, .. }) if path.ends_with("publickey.txt"))
         );
         put("publickey.txt", "n=3233 e=17\nn=3127 e=3\n");
         put("privatekey.txt", "n=3233 d=413\nn=3127 d=503\n");
-        assert_eq!(source.load().unwrap().offer(), "3233,17:3127,3");
+        assert_eq!(OwnKeys::load(&source).unwrap().offer(), "3233,17:3127,3");
         put("privatekey.txt", "n=3233 d=413\nn=3127 d=505\n");
-        assert!(matches!(source.load(), Err(OwnKeysError::Mismatch { .. })));
+        assert!(matches!(OwnKeys::load(&source), Err(OwnKeysError::Mismatch { .. })));
         put("privatekey.txt", "n=3233\n");
-        assert!(matches!(source.load(), Err(OwnKeysError::Malformed { .. })));
+        assert!(matches!(OwnKeys::load(&source), Err(OwnKeysError::Malformed { .. })));
     }
 }

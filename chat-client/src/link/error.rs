@@ -61,6 +61,17 @@ pub enum LinkError {
     /// An original server, which has no encryption worth the name, where modern encryption was asked for.
     #[error("{0} is an original chat server: it cannot encrypt in a way that protects anything")]
     Original(ServerAddress),
+    /// A server of the January 2026 revision was found out, which has only its own cipher, and modern encryption was wanted.
+    #[error(
+        "{0} is a chat server of the original's January 2026 revision: it cannot encrypt in a way that protects anything"
+    )]
+    January(ServerAddress),
+    /// A connection without encryption was asked for, and the January 2026 revision always encrypts.
+    #[error("{0} is spoken to as the original's January 2026 revision, which cannot do without encryption")]
+    AlwaysEncrypts(ServerAddress),
+    /// Something was to be sent that the January 2026 revision has no packet for.
+    #[error("the original's January 2026 revision has no {}", .0.name())]
+    NotInJanuary(PacketType),
     /// A server of ours that does not offer modern encryption.
     #[error("the server at {0} does not offer modern encryption")]
     NoNoise(ServerAddress),
@@ -68,6 +79,14 @@ pub enum LinkError {
     /// taken for an original server, so it is refused like a changed key.
     #[error("{address} should prove the pinned identity {pinned}, but offers no modern encryption at all")]
     Stripped {
+        /// What was asked for.
+        address: ServerAddress,
+        /// Who should be there.
+        pinned: Fingerprint,
+    },
+    /// An identity is expected at this address, and the January 2026 revision was asked for, which proves none.
+    #[error("{address} should prove the identity {pinned}, which the January 2026 revision cannot")]
+    ProvesNothing {
         /// What was asked for.
         address: ServerAddress,
         /// Who should be there.
@@ -130,6 +149,12 @@ pub enum Misbehaviour {
     /// The classic key in its answer is malformed or too large.
     #[error("its classic key is unusable")]
     BadClassicKey(#[source] KeyTextError),
+    /// The exchange of keys of the January 2026 revision was answered with something that is no key.
+    #[error("it answered the exchange of keys with something else")]
+    NoKeys,
+    /// Its key for the cipher of the January 2026 revision has longer numbers than any of that revision has.
+    #[error("its key is too long for the cipher of the January 2026 revision")]
+    LongKey,
     /// A packet outside the secure channel while it was in force.
     #[error("it sent {0:?} outside the secure channel")]
     OutsideSecure(PacketType),
@@ -172,6 +197,9 @@ pub enum OwnKeysError {
         /// Why not.
         source: MismatchError,
     },
+    /// The cipher of the January 2026 revision needs every modulus to be above 0x10FFFF and below 2^64.
+    #[error("the January 2026 revision needs a key with every n from 1114112 to 18446744073709551615")]
+    Unfit,
     /// No keys could be made.
     #[error("no key could be made")]
     Generate(#[source] GenerateError),
@@ -193,8 +221,12 @@ impl LinkError {
             | Self::NoSwitch(_) => true,
             Self::SwitchRefused(_)
             | Self::Original(_)
+            | Self::January(_)
+            | Self::AlwaysEncrypts(_)
+            | Self::NotInJanuary(_)
             | Self::NoNoise(_)
             | Self::Stripped { .. }
+            | Self::ProvesNothing { .. }
             | Self::ChangedIdentity { .. }
             | Self::Unprovable(_)
             | Self::NotDemanded { .. }
@@ -223,17 +255,29 @@ impl LinkError {
                 vec!["is a server running there? chat-deploy status lists those it deployed".to_owned()]
             }
             Self::NoGreeting { .. } => vec![
-                "it may be another kind of service, or a later revision of the original chat (January 2026), which this client does not speak"
+                "it may be another kind of service, or speak the other revision of the original chat: --dialect says which"
                     .to_owned(),
             ],
             Self::Original(_) => vec![
                 "--encryption classic uses its own cipher, which anyone who listens can break; --encryption off none".to_owned(),
+            ],
+            Self::January(_) => vec![
+                "--dialect 2026 speaks it, with its own cipher, which anyone who listens can break".to_owned(),
+            ],
+            Self::AlwaysEncrypts(_) => vec![
+                "leave out --encryption off; its cipher can be broken by anyone who listens all the same".to_owned(),
+            ],
+            Self::Misbehaved(Misbehaviour::NoKeys) => vec![
+                "it is no server of the January 2026 revision: leave out --dialect 2026".to_owned(),
             ],
             Self::NoNoise(_) => vec!["--encryption off connects without protection".to_owned()],
             Self::Stripped { address, .. } => vec![
                 "somebody between you and the server may be hiding its encryption; try another network".to_owned(),
                 forget(address),
             ],
+            Self::ProvesNothing { address, .. } => {
+                vec!["leave out --dialect 2026: a server with an identity speaks the other".to_owned(), forget(address)]
+            }
             Self::ChangedIdentity { address, .. } => vec![
                 "somebody may be pretending to be the server: ask who runs it for the fingerprint".to_owned(),
                 forget(address),

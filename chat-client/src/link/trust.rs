@@ -23,6 +23,18 @@ pub enum Encryption {
     Off,
 }
 
+/// Which revision of the original protocol to speak. Servers of ours speak both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// That of October 2025; if the server does not answer at all, perhaps that of January 2026.
+    #[default]
+    Auto,
+    /// That of October 2025, and what servers of ours add to it.
+    October,
+    /// That of January 2026.
+    January,
+}
+
 /// What kind of server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -30,6 +42,8 @@ pub enum Peer {
     Ours(Hello),
     /// An original server: only the original's packets may be sent to it.
     Original,
+    /// A server that was spoken to as one of the original's January 2026 revision.
+    January,
 }
 
 /// Where the knowledge comes from that a server is the right one.
@@ -68,8 +82,9 @@ impl Trust {
     /// # Errors
     ///
     /// [`LinkError::Stripped`] if somebody is expected here who would show HELLO and Noise, [`LinkError::Unprovable`] if
-    /// an identity is demanded and encryption not wanted that proves one, [`LinkError::Original`] and
-    /// [`LinkError::NoNoise`] if modern encryption is wanted and not offered, [`LinkError::Pins`].
+    /// an identity is demanded and encryption not wanted that proves one, [`LinkError::Original`], [`LinkError::January`]
+    /// and [`LinkError::NoNoise`] if modern encryption is wanted and not offered, [`LinkError::AlwaysEncrypts`] if none is
+    /// wanted of a server that always does, [`LinkError::Pins`].
     pub(super) fn plan(
         &self,
         address: &ServerAddress,
@@ -85,6 +100,8 @@ impl Trust {
             return Err(LinkError::Unprovable(demanded));
         }
         match (wanted, peer) {
+            (Encryption::Off, Peer::January) => Err(LinkError::AlwaysEncrypts(address.clone())),
+            (Encryption::Auto | Encryption::Noise, Peer::January) => Err(LinkError::January(address.clone())),
             (Encryption::Off, _) => Ok(Plan::Plain),
             (Encryption::Classic, _) => Ok(Plan::Classic),
             (Encryption::Auto | Encryption::Noise, _) if offers_noise => Ok(Plan::Noise),
@@ -125,7 +142,12 @@ impl Trust {
         }
     }
 
-    fn expected(&self, address: &ServerAddress) -> Result<Option<Fingerprint>, LinkError> {
+    /// Returns who must be at an address, if anybody is expected there.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Pins`].
+    pub(super) fn expected(&self, address: &ServerAddress) -> Result<Option<Fingerprint>, LinkError> {
         match (&self.pins, self.demanded) {
             (_, Some(demanded)) => Ok(Some(demanded)),
             (Some(pins), None) => Ok(pins.lookup(address)?),
@@ -190,15 +212,16 @@ mod tests {
                 "{wanted:?} {peer:?}"
             );
         };
-        for (wanted, with_ours, without_noise, with_original) in [
-            (Encryption::Auto, "Noise", "NoNoise", "Original"),
-            (Encryption::Noise, "Noise", "NoNoise", "Original"),
-            (Encryption::Classic, "Classic", "Classic", "Classic"),
-            (Encryption::Off, "Plain", "Plain", "Plain"),
+        for (wanted, with_ours, without_noise, with_original, with_january) in [
+            (Encryption::Auto, "Noise", "NoNoise", "Original", "January"),
+            (Encryption::Noise, "Noise", "NoNoise", "Original", "January"),
+            (Encryption::Classic, "Classic", "Classic", "Classic", "Classic"),
+            (Encryption::Off, "Plain", "Plain", "Plain", "AlwaysEncrypts"),
         ] {
             check(wanted, &ours(true), with_ours);
             check(wanted, &ours(false), without_noise);
             check(wanted, &Peer::Original, with_original);
+            check(wanted, &Peer::January, with_january);
         }
     }
 
@@ -207,7 +230,7 @@ mod tests {
         let scratch = Scratch::new();
         scratch.pins.pin(&home(), fingerprint(1)).unwrap();
         for wanted in [Encryption::Auto, Encryption::Noise, Encryption::Classic, Encryption::Off] {
-            for peer in [Peer::Original, ours(false)] {
+            for peer in [Peer::Original, Peer::January, ours(false)] {
                 assert_eq!(outcome(scratch.trust(None).plan(&home(), wanted, &peer)), "Stripped");
             }
             assert!(scratch.trust(None).plan(&home(), wanted, &ours(true)).is_ok());

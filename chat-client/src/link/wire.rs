@@ -8,12 +8,14 @@
 
 use chat_core::frame::{FrameBuffer, MAX_PACKET_LEN, write_frame};
 use chat_core::hello::Hello;
+use chat_core::january::EXCHANGE_KEYS;
 use chat_core::noise::{self, Channel, Fingerprint, Initiator};
 use chat_core::packet::PacketType;
 use chat_core::{ping, text};
 
 use super::classic::{Classic, OwnKeys};
 use super::error::{LinkError, Misbehaviour};
+use super::january::{self, January};
 
 /// Most answers to PING that wait to be sent: a server that asks without reading gets no more.
 const MAX_PONGS: usize = 16;
@@ -29,6 +31,8 @@ pub(super) enum Signal {
     Offer { channel: Channel, fingerprint: Fingerprint, text: String },
     /// Classic encryption is on.
     ClassicOn { text: String },
+    /// The server speaks the January 2026 revision, and everything is encrypted from here on.
+    Exchanged,
     /// Encryption is off.
     Off { text: String },
     /// The server answered the PING with this token.
@@ -42,6 +46,7 @@ enum Mode {
     Plain,
     Classic(Box<Classic>),
     Secure(Channel),
+    January(Box<January>),
 }
 
 /// A switch of encryption under way.
@@ -52,6 +57,8 @@ enum Switch {
     Verdict,
     Classic(Box<OwnKeys>),
     Off,
+    /// The exchange of keys that a connection of the January 2026 revision begins with.
+    Exchange(Box<january::OwnKeys>),
 }
 
 /// One connection's state.
@@ -81,22 +88,39 @@ impl Wire {
     /// [`LinkError::TooLong`] for an absurd agent.
     pub(super) fn new(agent: &str) -> Result<Self, LinkError> {
         let own_hello = Hello::new(agent).encode().into_bytes();
-        let mut outbound = Vec::new();
-        write_frame(&mut outbound, PacketType::HELLO, &own_hello).map_err(LinkError::TooLong)?;
-        write_frame(&mut outbound, PacketType::CONNECT, b"").map_err(LinkError::TooLong)?;
-        Ok(Self {
+        let mut wire = Self::silent(own_hello);
+        write_frame(&mut wire.outbound, PacketType::HELLO, &wire.own_hello).map_err(LinkError::TooLong)?;
+        write_frame(&mut wire.outbound, PacketType::CONNECT, b"").map_err(LinkError::TooLong)?;
+        Ok(wire)
+    }
+
+    /// Begins as the January 2026 revision does, with the exchange of keys; [`Signal::Exchanged`] is its end.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::TooLong`] for absurd keys.
+    pub(super) fn january(keys: january::OwnKeys) -> Result<Self, LinkError> {
+        let mut wire = Self::silent(Vec::new());
+        write_frame(&mut wire.outbound, EXCHANGE_KEYS, keys.offer().as_bytes())
+            .map_err(LinkError::TooLong)?;
+        wire.switch = Some(Switch::Exchange(Box::new(keys)));
+        Ok(wire)
+    }
+
+    fn silent(own_hello: Vec<u8>) -> Self {
+        Self {
             mode: Mode::Plain,
             switch: None,
             inbound: FrameBuffer::default(),
             inner: FrameBuffer::default(),
             held: Vec::new(),
-            outbound,
+            outbound: Vec::new(),
             sent: 0,
             pongs: 0,
             own_hello,
             peer_hello: None,
             greeted: false,
-        })
+        }
     }
 
     /// Takes bytes as they came.
@@ -128,7 +152,7 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// [`LinkError::TooLong`] and [`LinkError::Cipher`].
+    /// [`LinkError::TooLong`], [`LinkError::NotInJanuary`] and [`LinkError::Cipher`].
     pub(super) fn send(&mut self, kind: PacketType, body: &[u8]) -> Result<(), LinkError> {
         if self.switch.is_some() {
             self.held.push((kind, body.to_vec()));
@@ -157,9 +181,9 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Busy`] inside a secure channel or a switch, [`LinkError::TooLong`].
+    /// [`LinkError::Busy`] inside a secure channel, a switch or the January 2026 revision, [`LinkError::TooLong`].
     pub(super) fn start_classic(&mut self, keys: OwnKeys) -> Result<(), LinkError> {
-        if self.switch.is_some() || matches!(self.mode, Mode::Secure(_)) {
+        if self.switch.is_some() || matches!(self.mode, Mode::Secure(_) | Mode::January(_)) {
             return Err(LinkError::Busy);
         }
         self.encode(PacketType::ENCRYPTION_ON, keys.offer().as_bytes())?;
@@ -171,9 +195,9 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Busy`] during another switch.
+    /// [`LinkError::Busy`] during another switch, and where encryption is never off.
     pub(super) fn start_off(&mut self) -> Result<(), LinkError> {
-        if self.switch.is_some() {
+        if self.switch.is_some() || matches!(self.mode, Mode::January(_)) {
             return Err(LinkError::Busy);
         }
         self.encode(PacketType::ENCRYPTION_OFF, b"")?;
@@ -229,6 +253,16 @@ impl Wire {
     }
 
     fn accept(&mut self, kind: PacketType, body: Vec<u8>) -> Result<Option<Signal>, LinkError> {
+        if matches!(self.switch, Some(Switch::Exchange(_))) {
+            return self.accept_exchange(kind, &body);
+        }
+        if let Mode::January(january) = &mut self.mode {
+            return Ok(match january.open(kind, &body) {
+                january::Packet::Known(kind, text) => Some(Signal::Packet { kind, text }),
+                january::Packet::Unreadable(kind) => Some(Signal::Unreadable(kind)),
+                january::Packet::Unknown => None,
+            });
+        }
         if kind == PacketType::SECURE {
             return Err(Misbehaviour::SecureWhilePlain.into());
         }
@@ -315,8 +349,19 @@ impl Wire {
                 self.finish_switch(Mode::Classic(Box::new(classic)))?;
                 Ok(Signal::ClassicOn { text })
             }
-            Some(Switch::Off | Switch::Verdict) | None => Err(unasked.into()),
+            Some(Switch::Off | Switch::Verdict | Switch::Exchange(_)) | None => Err(unasked.into()),
         }
+    }
+
+    /// Takes the server's keys. What others say before that went out before the server knew what this client speaks.
+    fn accept_exchange(&mut self, kind: PacketType, body: &[u8]) -> Result<Option<Signal>, LinkError> {
+        if kind != EXCHANGE_KEYS {
+            return Ok(None);
+        }
+        let Some(Switch::Exchange(keys)) = self.switch.take() else { return Ok(None) };
+        let january = keys.complete(kind, body)?;
+        self.finish_switch(Mode::January(Box::new(january)))?;
+        Ok(Some(Signal::Exchanged))
     }
 
     fn accept_switch_off(&mut self, text: String) -> Result<Signal, LinkError> {
@@ -351,6 +396,10 @@ impl Wire {
                 let mut packet = Vec::new();
                 write_frame(&mut packet, kind, body).map_err(LinkError::TooLong)?;
                 channel.seal(&packet, &mut self.outbound).map_err(LinkError::Cipher)
+            }
+            Mode::January(january) => {
+                let (kind, body) = january.seal(kind, body).ok_or(LinkError::NotInJanuary(kind))?;
+                write_frame(&mut self.outbound, kind, &body).map_err(LinkError::TooLong)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ratatui::style::Color;
 
 use super::Settings;
-use crate::link::Encryption;
+use crate::link::{Dialect, Encryption};
 use crate::screen::Theme;
 
 /// A setting.
@@ -25,7 +25,7 @@ pub(super) struct Row {
 const YES_OR_NO: &str = "true or false";
 const COLOUR: &str = "a colour such as \"#ffd787\", \"green\" or 215, or empty";
 
-pub(super) const TABLE: [Row; 21] = [
+pub(super) const TABLE: [Row; 22] = [
     Row {
         name: "host",
         default: "",
@@ -105,6 +105,13 @@ pub(super) const TABLE: [Row; 21] = [
             let entries = text.parse().ok().filter(|entries| (100..=1_000_000).contains(entries));
             put(&mut settings.scrollback, entries)
         },
+    },
+    Row {
+        name: "dialect",
+        default: "auto",
+        help: "Which revision of the original protocol to speak: auto is 2025, and 2026 if the server does not answer that.",
+        allowed: "auto, 2025 or 2026",
+        set: |settings, text| put(&mut settings.dialect, dialect(text)),
     },
     Row {
         name: "encryption",
@@ -190,6 +197,15 @@ fn put<T>(place: &mut T, value: Option<T>) -> bool {
 
 pub(super) fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port > 0)
+}
+
+pub(super) fn dialect(text: &str) -> Option<Dialect> {
+    Some(match text {
+        "auto" => Dialect::Auto,
+        "2025" => Dialect::October,
+        "2026" => Dialect::January,
+        _ => return None,
+    })
 }
 
 pub(super) fn encryption(text: &str) -> Option<Encryption> {

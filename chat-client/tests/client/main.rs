@@ -8,6 +8,7 @@
     reason = "helpers of tests fail loudly, like the tests themselves"
 )]
 
+mod january;
 mod link;
 mod original;
 mod pipe;

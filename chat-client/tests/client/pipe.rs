@@ -22,7 +22,7 @@ fn client(home: &Home, address: SocketAddr, options: &[&str]) -> Command {
 }
 
 /// Runs the client over some input and returns its standard output, standard error and exit status.
-fn chat(home: &Home, address: SocketAddr, options: &[&str], input: &str) -> (String, String, i32) {
+pub(crate) fn chat(home: &Home, address: SocketAddr, options: &[&str], input: &str) -> (String, String, i32) {
     let mut child = client(home, address, options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -36,14 +36,14 @@ fn chat(home: &Home, address: SocketAddr, options: &[&str], input: &str) -> (Str
 }
 
 /// A client that stays, and whose output is read line by line.
-struct Guest {
-    child: Child,
+pub(crate) struct Guest {
+    pub(crate) child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Guest {
-    fn enter(home: &Home, address: SocketAddr, options: &[&str]) -> Self {
+    pub(crate) fn enter(home: &Home, address: SocketAddr, options: &[&str]) -> Self {
         let mut command = client(home, address, options);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -51,12 +51,12 @@ impl Guest {
         Self { child, input, output }
     }
 
-    fn say(&mut self, line: &str) {
+    pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
     }
 
     /// Reads up to the line that contains `text`, and returns it.
-    fn hear(&mut self, text: &str) -> String {
+    pub(crate) fn hear(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "{text:?} was never heard");

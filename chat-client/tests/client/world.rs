@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat_client::link::{Encryption, Incoming, KeySource, Link, LinkError, Target, Timeouts, Trust};
+use chat_client::link::{Dialect, Encryption, Incoming, KeySource, Link, LinkError, Target, Timeouts, Trust};
 use chat_client::pins::Pins;
 use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
@@ -59,6 +59,7 @@ impl Home {
         Target {
             address: server_address(address),
             agent: "chat-client/test".to_owned(),
+            dialect: Dialect::Auto,
             encryption,
             trust: Trust { pins: Some(self.pins()), demanded: None },
             classic_keys: KeySource::Fresh,

@@ -27,6 +27,48 @@ fn before_an_original_server_the_person_chooses_and_a_pipe_fails() {
 }
 
 #[test]
+fn before_a_server_of_january_2026_the_person_agrees_and_a_pipe_fails() {
+    let january = || Event::OpenFailed(LinkError::January(ServerAddress::new("home", 1)));
+    for (answer, expected) in [("y", "open home:1 Classic 2026"), ("n", "* not connected")] {
+        let mut world = World::person();
+        world.event(Event::Start { connect: true });
+        assert_eq!(world.event(january()).last().unwrap(), "ask connect all the same? [y/N]");
+        assert_eq!(world.answer(answer), [expected]);
+    }
+    let mut world = World::pipe();
+    world.event(Event::Start { connect: true });
+    assert_eq!(world.event(january()).last().unwrap(), "quit Failed");
+}
+
+#[test]
+fn on_a_server_of_january_2026_everybody_is_in_the_room() {
+    let mut world = World::new(|config| {
+        (config.interactive, config.reconnect, config.join) = (true, true, true);
+    });
+    world.event(Event::Start { connect: true });
+    let opened = world.opened(Peer::January, Protection::Classic);
+    assert_eq!(opened.last().unwrap(), "| Server: Client-1 has connected to the server", "no JOIN is sent");
+    assert!(world.app.status().joined);
+    assert!(world.line("/join")[0].starts_with("* in the room already"));
+    assert!(world.line("/leave")[0].starts_with("! on this server everybody"));
+    assert_eq!(world.line("/encryption off"), ["! this server's encryption cannot be turned off"]);
+    assert_eq!(world.line("/encryption noise"), ["! this server knows only its own cipher"]);
+    assert!(world.line("/encryption on")[0].starts_with("* classic encryption"));
+    world.line("/login alice secret");
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    world.packet(PacketType::USERLIST, "alice");
+    let profile = "client_name=Client-1:client_ip=::1:client_port=1:logged_in=True:username=alice";
+    assert!(world.packet(january::PROFILE, profile).is_empty(), "nobody asked");
+    assert_eq!(world.line("/profile"), ["send UNKNOWN"]);
+    assert_eq!(world.packet(january::PROFILE, profile), [format!("| {profile}")]);
+    world.event(Event::Lost(reset()));
+    assert_eq!(world.later(1), ["open home:1 Classic 2026"]);
+    let opened = world.opened(Peer::January, Protection::Classic);
+    assert_eq!(opened.last().unwrap(), "send LOGIN alice:secret", "and no JOIN");
+    assert!(World::person().connected().line("/profile")[0].starts_with("! only servers"));
+}
+
+#[test]
 fn a_lost_connection_is_restored_with_encryption_login_and_room() {
     let mut world = World::person().connected();
     world.line("/login alice secret");

@@ -81,6 +81,7 @@ fn drain(wire: &mut Wire) -> Result<Vec<String>, LinkError> {
                 "secure".to_owned()
             }
             Signal::ClassicOn { .. } => "classic".to_owned(),
+            Signal::Exchanged => "exchanged".to_owned(),
             Signal::Off { .. } => "off".to_owned(),
             Signal::Pong(token) => format!("pong {token}"),
             Signal::Unreadable(kind) => format!("unreadable {}", kind.name()),
@@ -179,7 +180,7 @@ fn nothing_is_read_or_sent_before_the_verdict() {
 fn the_secure_channel_ends_as_it_began() {
     let (mut wire, mut server) = secured();
     assert!(matches!(wire.start_noise(), Err(LinkError::Busy)));
-    assert!(matches!(wire.start_classic(KeySource::Fresh.load().unwrap()), Err(LinkError::Busy)));
+    assert!(matches!(wire.start_classic(OwnKeys::load(&KeySource::Fresh).unwrap()), Err(LinkError::Busy)));
     wire.start_off().unwrap();
     wire.send(T::MESSAGE, b"plain again\n").unwrap();
     assert_eq!(server.read(&mut wire), [(T::ENCRYPTION_OFF, vec![])]);
@@ -286,7 +287,7 @@ fn nobody_switches_encryption_unasked() {
 #[test]
 fn classic_encryption_switches_exactly_at_the_reply() {
     let (mut wire, mut server, _) = greeted();
-    let server_keys = || KeySource::Fresh.load().unwrap();
+    let server_keys = || OwnKeys::load(&KeySource::Fresh).unwrap();
     let reply = |keys: &OwnKeys| format!("Server: Encryption turned on for Client-1\n:{}", keys.offer());
 
     wire.start_classic(server_keys()).unwrap();
