@@ -16,6 +16,7 @@ mod timed;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ struct Shared {
     logins: Mutex<LoginThrottle>,
     registrations: Mutex<RegistrationLimit>,
     clock: Clock,
-    max_users: u64,
+    max_users: AtomicU64,
 }
 
 impl Accounts {
@@ -185,9 +186,16 @@ impl Accounts {
                 logins: Mutex::new(logins),
                 registrations: Mutex::new(registrations),
                 clock,
-                max_users: settings.max_users,
+                max_users: AtomicU64::new(settings.max_users),
             }),
         })
+    }
+
+    /// Puts other settings in force, as far as that goes without a restart; see `config::table`.
+    pub(crate) fn set_limits(&self, settings: &AccountSettings) {
+        self.shared.max_users.store(settings.max_users, Ordering::Relaxed);
+        self.registrations().set_rate(settings.registrations_per_hour);
+        attempt::lock(&self.shared.logins).set_pace(settings.free_failures, settings.max_login_delay);
     }
 
     /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. A name that was taken counts
@@ -394,11 +402,12 @@ impl Shared {
         if self.store.find(name.as_str())?.is_some() {
             return Ok(RegisterOutcome::Taken);
         }
-        if self.store.count()? >= self.max_users {
+        let max_users = self.max_users.load(Ordering::Relaxed);
+        if self.store.count()? >= max_users {
             return Ok(RegisterOutcome::Full);
         }
         let user = User { password: self.hasher.hash(password)?, registered };
-        Ok(match self.store.add(name.as_str(), &user, self.max_users)? {
+        Ok(match self.store.add(name.as_str(), &user, max_users)? {
             Added::Yes => RegisterOutcome::Registered,
             Added::Taken => RegisterOutcome::Taken,
             Added::Full => RegisterOutcome::Full,

@@ -3,6 +3,8 @@
 //! Zones come from the database compiled into the binary, never from the host's, so that every server answers
 //! alike. The exact wording around these texts is chat-core's.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -53,6 +55,12 @@ impl Clock {
         self.text(zone, "%-I:%M %p %Z")
     }
 
+    /// Returns the time of day in UTC, some time from now, such as `21:45 UTC`.
+    pub(crate) fn utc_after(&self, wait: Duration) -> String {
+        let then = self.now().checked_add(wait).unwrap_or_else(|_| self.now());
+        then.to_zoned(TimeZone::UTC).strftime("%H:%M UTC").to_string()
+    }
+
     /// Returns the current time in UTC as the original's packet log writes it: minutes, then microseconds.
     pub(crate) fn packet_log_timestamp(&self) -> String {
         self.now().to_zoned(TimeZone::UTC).strftime("%m/%d/%Y %-I:%M.%6f %p %Z").to_string()
@@ -98,6 +106,38 @@ mod tests {
         check("2026-01-01T00:05:00Z", "Etc/UTC", "Thursday, January 1, 2026", "12:05 AM UTC");
         check("2026-07-04T12:00:00Z", "Europe/Berlin", "Saturday, July 4, 2026", "2:00 PM CEST");
         check("2026-07-04T12:00:00Z", "Etc/UTC", "Saturday, July 4, 2026", "12:00 PM UTC");
+    }
+
+    #[test]
+    fn a_moment_to_come_is_told_in_utc() {
+        let clock = Clock::fixed("2026-11-22T23:06:01Z".parse().unwrap());
+        assert_eq!(clock.utc_after(Duration::from_secs(3600)), "00:06 UTC");
+        assert_eq!(clock.utc_after(Duration::MAX), "23:06 UTC");
+    }
+
+    /// What the clock on the wall says is shown and written down, and nothing waits for it: a clock that jumps can do no more
+    /// than that. Whoever needs another place for it explains it in docs/operations.md.
+    #[test]
+    fn the_clock_on_the_wall_is_read_in_known_places() {
+        fn files(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+            for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
+            }
+        }
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut all = Vec::new();
+        files(&source, &mut all);
+        let reads = ["SystemTime::", "Timestamp::", "Zoned::", ".elapsed_since_epoch"]
+            .map(|name| format!("{name}now("));
+        all.retain(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            reads.iter().any(|read| text.contains(read))
+        });
+        let mut names: Vec<_> =
+            all.iter().map(|path| path.strip_prefix(&source).unwrap().display().to_string()).collect();
+        names.sort();
+        // The moment of the process's start, in the metrics.
+        assert_eq!(names, ["clock.rs", "metrics.rs"]);
     }
 
     #[test]

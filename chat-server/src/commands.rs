@@ -11,9 +11,9 @@ use anyhow::Context as _;
 use chat_core::rsa::KeySpec;
 use chat_server::accounts::Accounts;
 use chat_server::clock::Clock;
-use chat_server::config::Settings;
+use chat_server::config::{Layers, Settings};
 use chat_server::data::{DataDirectory, classic_keys, existing_identity};
-use chat_server::{Server, ServiceManager, control, import};
+use chat_server::{Reload, ReloadRequests, Server, ServiceManager, control, import};
 use num_bigint::BigUint;
 use num_traits::FromPrimitive as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +32,7 @@ const DEFAULT_BITS: u64 = 32;
 pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Outcome> {
     let settings = |args: &SettingsArgs| args.layers(environment.clone()).resolve();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => serve(settings(&args)?, &environment),
+        Command::Serve(args) => serve(args.layers(environment.clone()), &environment),
         Command::CheckConfig(args) => print(&settings(&args)?.to_toml()),
         Command::Identity(args) => identity(&settings(&args)?),
         Command::Status(args) => status(&args, &settings(&args.settings)?),
@@ -56,11 +56,12 @@ pub(crate) fn run(cli: Cli, environment: Vec<(OsString, OsString)>) -> anyhow::R
     }
 }
 
-fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Result<Outcome> {
+fn serve(layers: Layers, environment: &[(OsString, OsString)]) -> anyhow::Result<Outcome> {
+    let settings = layers.resolve()?;
     // First of all, while the process has opened nothing itself and has one thread.
     let handed_over = activation::take(environment)?;
     // Dropped last: then all lines are out, and an error may be printed after them.
-    let _log = logging::start(&settings.log)?;
+    let (_log, set_log_level) = logging::start(&settings.log)?;
     descriptors::raise_limit(settings.limits.max_connections);
     let mut server = match handed_over {
         Some(listener) => {
@@ -81,20 +82,26 @@ fn serve(settings: Settings, environment: &[(OsString, OsString)]) -> anyhow::Re
             );
         }
     }
+    let (requests, reload) = Reload::new(layers, set_log_level);
+    server.reload_from(reload);
     let interrupted = Rc::new(Cell::new(false));
-    server.run(stop_signal(Rc::clone(&interrupted)))?;
+    server.run(stop_signal(Rc::clone(&interrupted), requests))?;
     Ok(if interrupted.get() { Outcome::Interrupted } else { Outcome::Done })
 }
 
 /// Ready when the process is asked to stop: by SIGTERM from a service manager, or by SIGINT from a keyboard, which
-/// `interrupted` then tells.
-async fn stop_signal(interrupted: Rc<Cell<bool>>) {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => interrupted.set(true),
+/// `interrupted` then tells. Until then, SIGHUP asks for the settings to be read again.
+async fn stop_signal(interrupted: Rc<Cell<bool>>, reload: ReloadRequests) {
+    let caught = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    match caught {
+        [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] => loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return interrupted.set(true),
+                _ = hangup.recv() => reload.send(),
+            }
         },
-        (Err(error), _) | (_, Err(error)) => {
+        [Err(error), ..] | [_, Err(error), _] | [.., Err(error)] => {
             tracing::warn!(%error, "signals cannot be caught: stopping will be abrupt");
             std::future::pending().await
         }

@@ -3,8 +3,10 @@
 //! The structs here say what can be set, what each setting is for and what it is by default.
 //! `config/table.rs` names the settings as the file and the environment do, and says what is allowed;
 //! `config/layers.rs` puts flags, environment, file and defaults on top of each other and reports every
-//! mistake at once; `config/network.rs` is one range of addresses.
+//! mistake at once; `config/changes.rs` compares settings with those that are in force; `config/network.rs` is one
+//! range of addresses.
 
+mod changes;
 mod layers;
 mod network;
 mod table;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use chat_core::rsa::KeyLimits;
 
+pub(crate) use changes::Change;
 pub use layers::{ConfigError, Layers, Mistake};
 pub use network::{IpNet, NetworkError, limit_key};
 

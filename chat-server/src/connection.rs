@@ -104,6 +104,15 @@ struct Ours {
     prologue: Vec<u8>,
 }
 
+/// The packet stream inside SECURE packets.
+#[derive(Default)]
+struct Inner {
+    /// As far as it has not been handled.
+    packets: FrameBuffer,
+    /// When its first packet began to wait for its end.
+    incomplete_since: Tick,
+}
+
 /// The state of one connection. There may be ten thousand, most of them at rest: what few need is boxed.
 pub(crate) struct Connection {
     hub: Rc<Hub>,
@@ -115,8 +124,8 @@ pub(crate) struct Connection {
     phase: Phase,
     /// Bytes that have been read but not handled: part of a packet, or what waits behind some work.
     carried: Vec<u8>,
-    /// While encryption is modern: the packet stream inside SECURE packets, as far as it has not been handled.
-    secure: Option<Box<FrameBuffer>>,
+    /// While encryption is modern: the packet stream inside SECURE packets.
+    secure: Option<Box<Inner>>,
     ours: Option<Box<Ours>>,
     /// None for addresses that are spared the rates.
     rates: Option<Rates>,
@@ -139,8 +148,8 @@ impl Connection {
     pub(crate) fn open(hub: Rc<Hub>, index: usize, stream: TcpStream, peer: SocketAddr) -> Self {
         let socket = Rc::new(stream);
         let key = hub.open(Rc::clone(&socket));
-        let exempt = hub.limits.is_exempt(peer.ip());
-        let rates = (!exempt).then(|| Rates::new(&hub.limits, Instant::now()));
+        let exempt = hub.limits().is_exempt(peer.ip());
+        let rates = (!exempt).then(|| Rates::new(&hub.limits(), Instant::now()));
         let (presence, incomplete_since) = (Presence::new(hub.now()), hub.now());
         tracing::debug!(client = %key.client, %peer, "connected");
         Self {
@@ -239,7 +248,7 @@ impl Connection {
         if let Some(step) = self.take_inner(pause)? {
             return Ok(Some(step));
         }
-        let limit = self.hub.limits.max_packet_bytes;
+        let limit = self.hub.limits().max_packet_bytes;
         let Some(frame) = split_frame(rest, limit).map_err(Ending::Framing)? else { return Ok(None) };
         *rest = rest.get(frame.wire_len()..).unwrap_or_default();
         // A SECURE packet costs its bytes; the packets inside it are counted when they are taken out.
@@ -260,18 +269,21 @@ impl Connection {
         let mut plain = Vec::new();
         self.hub.decrypt(self.key, frame.body, &mut plain).map_err(Ending::Insecure)?;
         if let Some(inner) = &mut self.secure {
-            inner.extend(&plain);
+            if inner.packets.is_empty() {
+                inner.incomplete_since = self.hub.now();
+            }
+            inner.packets.extend(&plain);
         }
         Ok(())
     }
 
     /// Handles the next packet that has come out of SECURE packets, if there is a whole one.
     fn take_inner(&mut self, pause: &mut Duration) -> Result<Option<Step>, Ending> {
-        let Some(inner) = self.secure.as_deref_mut().filter(|inner| !inner.is_empty()) else {
+        let Some(inner) = self.secure.as_deref_mut().filter(|inner| !inner.packets.is_empty()) else {
             return Ok(None);
         };
-        let mut inner = std::mem::take(inner);
-        let taken = inner.next_frame(self.hub.limits.max_packet_bytes).map_err(Ending::Framing)?;
+        let mut packets = std::mem::take(&mut inner.packets);
+        let taken = packets.next_frame(self.hub.limits().max_packet_bytes).map_err(Ending::Framing)?;
         let step = match taken {
             None => None,
             Some(frame) => {
@@ -282,9 +294,14 @@ impl Connection {
         };
         match &mut self.secure {
             // An empty one goes, and its memory with it; what is taken from a fuller one is forgotten when more comes.
-            Some(slot) if !inner.is_empty() => **slot = inner,
+            Some(inner) if !packets.is_empty() => {
+                inner.packets = packets;
+                if step.is_some() {
+                    inner.incomplete_since = self.hub.now();
+                }
+            }
             // Encryption has been turned off.
-            None if !inner.is_empty() => return Err(Ending::BehindSwitch),
+            None if !packets.is_empty() => return Err(Ending::BehindSwitch),
             Some(_) | None => {}
         }
         Ok(step)
@@ -327,7 +344,7 @@ impl Connection {
     /// Counts packets and bytes; returns how long to wait before more, and says so at the first time of several.
     fn charge(&mut self, packets: u32, bytes: usize) -> Duration {
         let Some(rates) = &mut self.rates else { return Duration::ZERO };
-        let wait = rates.take(&self.hub.limits, Instant::now(), packets, bytes);
+        let wait = rates.take(&self.hub.limits(), Instant::now(), packets, bytes);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if first && !wait.is_zero() {
             self.hub.metrics.slowed.inc();

@@ -31,6 +31,7 @@ pub(crate) use cipher::{Cipher, Classic, January, OpenError};
 use peer::{Outgoing, Peer, Space};
 use queue::Total;
 
+use crate::config::Limits;
 use crate::metrics::{Closed, Encryptions, Queues};
 use crate::packet_log::PacketLog;
 
@@ -103,6 +104,13 @@ pub(crate) struct Bounds {
     pub(crate) together: usize,
 }
 
+impl Bounds {
+    /// Returns what the limits say of it.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self { each: limits.outbox_bytes, together: limits.outbox_total_bytes }
+    }
+}
+
 impl Delivery {
     /// Makes an empty delivery.
     pub(crate) fn new(bounds: Bounds, log: Option<PacketLog>) -> Self {
@@ -119,10 +127,24 @@ impl Delivery {
         }
     }
 
-    /// Takes a connection in; it receives everything that is handed over from now on.
+    /// Changes how much may wait; what waits already is judged when more comes.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Takes a connection in; it receives what is for everyone from [`Self::hear`] on.
     pub(crate) fn add(&mut self, client: ClientId, socket: Rc<TcpStream>) -> PeerKey {
         let cursor = self.batches.lists.enter();
         PeerKey { index: self.peers.insert(Peer::new(client, socket, cursor)), client }
+    }
+
+    /// Begins to send a connection what is handed over for everyone from now on.
+    pub(crate) fn hear(&mut self, key: PeerKey) {
+        let Self { peers, batches, .. } = self;
+        if let Some(peer) = find(peers, key) {
+            peer.unheard = false;
+            peer.cursor = batches.of(peer.audience).len();
+        }
     }
 
     /// Forgets a connection and whatever it had not received.

@@ -28,7 +28,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::connection::{Report, TABLES_AT_A_TIME};
-use crate::delivery::{Cipher, Delivery, OpenError, PeerKey, Progress};
+use crate::delivery::{Bounds, Cipher, Delivery, OpenError, PeerKey, Progress};
 use crate::metrics::{Closed, Encryptions, Metrics, Queues};
 use crate::presence::Tick;
 use crate::room::{Effect, Event, Room};
@@ -52,7 +52,7 @@ pub(crate) struct Keys {
 
 /// The state that connections share.
 pub(crate) struct Hub {
-    pub(crate) limits: Limits,
+    limits: RefCell<Rc<Limits>>,
     pub(crate) accounts: Accounts,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
@@ -77,6 +77,8 @@ pub(crate) struct Hub {
     kicked: RefCell<HashSet<ClientId>>,
     /// Until when the last clients may stay; nobody new is taken from then on that this is set.
     drain_until: Cell<Option<Instant>>,
+    /// Whether the clients have not been told of it yet.
+    drain_untold: Cell<bool>,
     now: Cell<Tick>,
     /// When it was last logged that there are too many connections.
     full_logged: Cell<Option<Tick>>,
@@ -93,7 +95,7 @@ impl Hub {
         reports: UnboundedSender<Report>,
     ) -> Self {
         Self {
-            limits,
+            limits: RefCell::new(Rc::new(limits)),
             metrics: Metrics::new(accounts.latencies()),
             accounts,
             keys,
@@ -110,12 +112,24 @@ impl Hub {
             reports,
             kicked: RefCell::default(),
             drain_until: Cell::new(None),
+            drain_untold: Cell::new(false),
             now: Cell::new(0),
             full_logged: Cell::new(None),
         }
     }
 
-    /// Lets a connection in; from now on it receives what everyone does.
+    /// Returns the limits in force.
+    pub(crate) fn limits(&self) -> Rc<Limits> {
+        Rc::clone(&self.limits.borrow())
+    }
+
+    /// Puts other limits in force, for connections that are there as well.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.delivery.borrow_mut().set_bounds(Bounds::of(&limits));
+        self.limits.replace(Rc::new(limits));
+    }
+
+    /// Lets a connection in; it receives what everyone does once it is heard of, see [`Self::hear`].
     pub(crate) fn open(&self, socket: Rc<TcpStream>) -> PeerKey {
         let client = self.room.borrow_mut().open();
         self.delivery.borrow_mut().add(client, socket)
@@ -126,6 +140,11 @@ impl Hub {
         self.list_for(key.client);
         self.delivery.borrow_mut().finish(key);
         self.with_effects(key, |room, effects| room.close(key.client, effects));
+    }
+
+    /// Begins to send a connection what everyone receives: its first packet has told its dialect.
+    pub(crate) fn hear(&self, key: PeerKey) {
+        self.delivery.borrow_mut().hear(key);
     }
 
     /// Forgets a connection that has left.
@@ -307,6 +326,18 @@ impl Hub {
     /// Takes nobody new from now on; the server stops when everybody has left, or at that moment.
     pub(crate) fn drain_until(&self, deadline: Instant) {
         self.drain_until.set(Some(deadline));
+        self.drain_untold.set(true);
+    }
+
+    /// Returns, once, what the clients are to be told of the server's end.
+    pub(crate) fn take_drain_text(&self) -> Option<String> {
+        let deadline = self.drain_until.get().filter(|_| self.drain_untold.take())?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (minutes, time) = (left.as_secs().div_ceil(60), self.clock.utc_after(left));
+        Some(format!(
+            "The server takes nobody new and will stop when everybody has left, at {time} (in {minutes} min) at the latest. \
+             If it is being restarted, it will be back a moment later."
+        ))
     }
 
     /// Tells whether nobody new is taken.

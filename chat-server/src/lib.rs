@@ -18,6 +18,7 @@ mod presence;
 mod private_file;
 mod rate;
 mod reactor;
+mod reload;
 mod room;
 mod server;
 mod service_manager;
@@ -26,5 +27,6 @@ mod tables;
 
 pub use clock::Clock;
 pub use config::Settings;
+pub use reload::{Reload, ReloadRequests};
 pub use server::{Running, Server, ServerError, spawn};
 pub use service_manager::{NotifyError, ServiceManager};

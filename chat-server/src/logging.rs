@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chat_server::config::{LogFormat, LogSettings};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Most bytes that wait to be written; as many again are being written.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
 /// How long the end of the process waits for the last lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Puts another filter in force.
+pub(crate) type SetLevel = Box<dyn Fn(&str)>;
 
 /// Starts logging for the rest of the process. When the returned value is dropped, all lines logged before have been
 /// written, unless nobody takes them.
@@ -24,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 ///
 /// If the filter cannot be parsed, which the settings have ruled out, logging has been started before, or there can be no
 /// thread.
-pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<LogThread> {
+pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<(LogThread, SetLevel)> {
     let filter = EnvFilter::builder().parse(&settings.level)?;
     let thread = LogThread::start(io::stderr()).context("cannot start a thread for the log")?;
     let lines = Arc::clone(&thread.lines);
@@ -32,12 +35,30 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<LogThread> {
         .with_env_filter(filter)
         .with_writer(move || Writer(Arc::clone(&lines)))
         .with_ansi(io::stderr().is_terminal());
-    let started = match settings.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let (started, set_level) = match settings.format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let set_level = set_level(builder.reload_handle());
+            (builder.try_init(), set_level)
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let set_level = set_level(builder.reload_handle());
+            (builder.try_init(), set_level)
+        }
     };
     started.map_err(|error| anyhow::anyhow!(error))?;
-    Ok(thread)
+    Ok((thread, set_level))
+}
+
+fn set_level<S: 'static>(filter: reload::Handle<EnvFilter, S>) -> SetLevel {
+    Box::new(move |level| {
+        // The settings have ruled out that it cannot be parsed, and the filter lives as long as the process.
+        let set = EnvFilter::builder().parse(level).map(|level| filter.reload(level));
+        if !matches!(set, Ok(Ok(()))) {
+            tracing::warn!(level, "the log's level stays as it is");
+        }
+    })
 }
 
 /// The thread that writes the log.

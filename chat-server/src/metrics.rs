@@ -23,7 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use latency::Latency;
-pub(crate) use reasons::{Closed, Dropped, LoginResult, Refused, RegistrationResult};
+pub(crate) use reasons::{Closed, Dropped, LoginResult, Refused, RegistrationResult, Reloaded};
 use reasons::{Reason, from_zero};
 
 /// Labels and their values.
@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     dropped: Family<Labels<1>, Counter>,
     logins: Family<Labels<1>, Counter>,
     registrations: Family<Labels<1>, Counter>,
+    reloads: Family<Labels<1>, Counter>,
     store: StoreLatencies,
     /// By the clock on the wall.
     process_started: Duration,
@@ -109,6 +110,7 @@ impl Metrics {
             dropped: from_zero::<Dropped>(),
             logins: from_zero::<LoginResult>(),
             registrations: from_zero::<RegistrationResult>(),
+            reloads: from_zero::<Reloaded>(),
             store,
             process_started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         }
@@ -137,6 +139,11 @@ impl Metrics {
     /// Counts a registration that was answered.
     pub(crate) fn count_registration(&self, result: RegistrationResult) {
         self.registrations.get_or_create(&result.labels()).inc();
+    }
+
+    /// Counts settings that were read again.
+    pub(crate) fn count_reload(&self, result: Reloaded) {
+        self.reloads.get_or_create(&result.labels()).inc();
     }
 
     /// Writes everything, with what is there at this moment, in the text format of OpenMetrics.
@@ -171,6 +178,7 @@ impl Metrics {
             "Registrations by what they were answered",
             self.registrations.clone(),
         );
+        chat.register("reloads", "Times the settings were read again", self.reloads.clone());
     }
 
     fn name_latencies(&self, chat: &mut Registry) {

@@ -1,16 +1,42 @@
-//! Which connections are still alive, judged once a second from when each was last heard of.
+//! Which connections are still alive, judged once a second from when each was last heard of. Time in which the server itself did
+//! not run counts for nobody.
 //!
 //! Our own clients answer PING, so silence of theirs means something; an original client may listen for days without a
 //! word, and only TCP keepalive (set on the listening socket) tells whether it is there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_core::hello::Caps;
 
 use crate::config::Limits;
 
-/// Seconds since the server started.
+/// Seconds that the server has run.
 pub(crate) type Tick = u32;
+
+/// The longest time between two looks at the clock that counts in full; connections are judged every second.
+const LONGEST_STEP: Duration = Duration::from_secs(2);
+
+/// Counts the seconds that the server runs. While it is stopped, as by a debugger, a machine that sleeps or one that is moved, its
+/// clients may talk and nobody hears them: that time is no silence of theirs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch {
+    looked: Instant,
+    ran: Duration,
+}
+
+impl Stopwatch {
+    /// Begins to count.
+    pub(crate) fn start(now: Instant) -> Self {
+        Self { looked: now, ran: Duration::ZERO }
+    }
+
+    /// Looks at the clock, and returns for how long the server has run.
+    pub(crate) fn look(&mut self, now: Instant) -> Tick {
+        self.ran += now.saturating_duration_since(self.looked).min(LONGEST_STEP);
+        self.looked = now;
+        Tick::try_from(self.ran.as_secs()).unwrap_or(Tick::MAX)
+    }
+}
 
 /// What is known of one connection's life.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,6 +130,21 @@ mod tests {
             idle_timeout: Duration::from_secs(100),
             ..Limits::default()
         }
+    }
+
+    #[test]
+    fn time_in_which_the_server_did_not_run_is_nobodys_silence() {
+        let mut now = Instant::now();
+        let mut stopwatch = Stopwatch::start(now);
+        let mut after = |milliseconds| {
+            now += Duration::from_millis(milliseconds);
+            stopwatch.look(now)
+        };
+        assert_eq!([after(999), after(1001), after(1500), after(1500)], [0, 2, 3, 5]);
+        assert_eq!(after(24 * 3600 * 1000), 7, "a day asleep");
+        assert_eq!(after(1000), 8);
+        // A clock that goes back, which this one should not.
+        assert_eq!(stopwatch.look(now - Duration::from_secs(100)), 8);
     }
 
     #[test]

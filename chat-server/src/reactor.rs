@@ -31,11 +31,14 @@ use crate::connection::{Connection, Next, Report};
 use crate::hub::Hub;
 use crate::listener::Listener;
 use crate::metrics::Refused;
-use crate::presence::Tick;
+use crate::presence::{Stopwatch, Tick};
 use poller::Poller;
 
 /// How often connections are judged.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What clients are told when the server stops.
+const STOPPING: &str = "The server is stopping. If it is being restarted, it will be back in a moment.";
 
 /// What the listening socket's events carry; no connection ever has this number.
 const LISTENER: Token = Token(usize::MAX);
@@ -59,7 +62,7 @@ struct Crowd {
     turns: VecDeque<usize>,
     /// When connections that wait for a time are to be woken.
     deadlines: BTreeSet<(Instant, usize)>,
-    started: Instant,
+    stopwatch: Stopwatch,
     next_sweep: Instant,
 }
 
@@ -85,7 +88,7 @@ impl Reactor {
             connections: Slab::new(),
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
-            started,
+            stopwatch: Stopwatch::start(started),
             next_sweep: started + SWEEP_INTERVAL,
         };
         let alarm = Box::pin(tokio::time::sleep_until(crowd.next_sweep.into()));
@@ -142,7 +145,7 @@ impl Reactor {
     pub(crate) async fn say_farewell(&mut self, deadline: Instant) -> io::Result<()> {
         let Self { poller, crowd, .. } = self;
         for (_, connection) in &crowd.connections {
-            connection.announce_restart();
+            connection.announce_restart(STOPPING);
         }
         crowd.hub.flush();
         while crowd.hub.is_anyone_waiting() {
@@ -195,7 +198,7 @@ impl Crowd {
     }
 
     fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        let admitted = self.hub.admission.borrow_mut().admit(peer.ip(), &self.hub.limits);
+        let admitted = self.hub.admission.borrow_mut().admit(peer.ip(), &self.hub.limits());
         match admitted {
             Ok(()) => {}
             // Closed at once: nothing is known yet of what the client would understand.
@@ -256,15 +259,21 @@ impl Crowd {
         }
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_INTERVAL;
-            self.sweep(Tick::try_from((now - self.started).as_secs()).unwrap_or(Tick::MAX));
+            let tick = self.stopwatch.look(now);
+            self.sweep(tick);
         }
     }
 
-    /// Judges every connection.
+    /// Judges every connection, and tells all of them if the server is going to stop.
     fn sweep(&mut self, now: Tick) {
         self.hub.set_now(now);
         for (_, connection) in &mut self.connections {
             connection.judge(now);
+        }
+        if let Some(text) = self.hub.take_drain_text() {
+            for (_, connection) in &self.connections {
+                connection.announce_restart(&text);
+            }
         }
     }
 }

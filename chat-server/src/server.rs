@@ -26,6 +26,7 @@ use crate::listener;
 use crate::metrics::Endpoint;
 use crate::packet_log::PacketLog;
 use crate::reactor::Reactor;
+use crate::reload::Reload;
 use crate::service_manager::ServiceManager;
 
 /// How long clients may take, together, to read what waits for them when the server stops.
@@ -42,6 +43,7 @@ pub struct Server {
     keys: Keys,
     log: Option<PacketLog>,
     manager: Option<ServiceManager>,
+    reload: Option<Reload>,
     control: Option<ControlSocket>,
     metrics: Option<Endpoint>,
     // Holds the directory's lock as long as the server lives; last, so that everything else in it is let go of before.
@@ -210,7 +212,7 @@ impl Server {
         let control = ControlSocket::bind(data.path())
             .inspect_err(|error| tracing::warn!(%error, "no control socket: the server cannot be asked for its status"))
             .ok();
-        let manager = None;
+        let (manager, reload) = (None, None);
         Ok(Self {
             listener,
             address,
@@ -221,6 +223,7 @@ impl Server {
             keys,
             log,
             manager,
+            reload,
             control,
             metrics,
             data,
@@ -242,6 +245,11 @@ impl Server {
     /// Tells a service manager from now on how the server is.
     pub fn report_to(&mut self, manager: ServiceManager) {
         self.manager = Some(manager);
+    }
+
+    /// Reads the settings again from now on whenever it is told to.
+    pub fn reload_from(&mut self, reload: Reload) {
+        self.reload = Some(reload);
     }
 
     /// Serves until `shutdown` is ready; then tells the clients, gives them a moment to read, and closes the accounts.
@@ -272,14 +280,13 @@ impl Server {
             keys,
             log,
             manager,
+            reload,
             control,
             metrics,
         } = self;
-        let limits = &settings.limits;
-        let bounds = Bounds { each: limits.outbox_bytes, together: limits.outbox_total_bytes };
-        let delivery = Delivery::new(bounds, log);
+        let delivery = Delivery::new(Bounds::of(&settings.limits), log);
         let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
-        let hub = Rc::new(Hub::new(settings.limits, accounts, keys, clock, delivery, reporter));
+        let hub = Rc::new(Hub::new(settings.limits.clone(), accounts, keys, clock, delivery, reporter));
         let mut reactor = Reactor::new(Rc::clone(&hub), listener, reports).map_err(ServerError::Runtime)?;
         let mut shutdown = pin!(shutdown);
         // Polled once before anybody can know that the server is there: from then on a signal means a clean stop.
@@ -294,6 +301,7 @@ impl Server {
             error = reactor.run() => error,
             () = answer_forever(control, Rc::clone(&admin)) => Ok(()),
             () = count_forever(metrics, admin) => Ok(()),
+            () = reload_forever(reload, settings, Rc::clone(&hub), manager.clone()) => Ok(()),
             () = &mut shutdown => Ok(()),
         };
         tracing::info!(connections = hub.connections(), "stopping");
@@ -319,6 +327,18 @@ fn start_reporting(manager: ServiceManager, hub: &Rc<Hub>) -> Rc<ServiceManager>
     let reporting = Rc::clone(&manager);
     tokio::task::spawn_local(async move { reporting.report_forever(|| hub.census()).await });
     manager
+}
+
+async fn reload_forever(
+    reload: Option<Reload>,
+    settings: Settings,
+    hub: Rc<Hub>,
+    manager: Option<Rc<ServiceManager>>,
+) {
+    match reload {
+        Some(reload) => reload.run(settings, hub, manager).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Listens for those who read metrics, and says where.

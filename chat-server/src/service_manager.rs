@@ -68,12 +68,17 @@ impl ServiceManager {
         Ok(Some(Self { socket, address, watchdog: watchdog.map(Duration::from_micros) }))
     }
 
-    /// Says that the server serves.
+    /// Says that the server serves; also after [`Self::reloading`].
     pub(crate) fn ready(&self) {
         let sent = self.send("READY=1\n").and_then(|()| self.socket.set_nonblocking(true));
         if let Err(error) = sent {
             tracing::warn!(%error, "the service manager cannot be told that the server is ready");
         }
+    }
+
+    /// Says that the server reads its settings again.
+    pub(crate) fn reloading(&self) {
+        self.send_if_read("RELOADING=1\n");
     }
 
     /// Says that the server is stopping.

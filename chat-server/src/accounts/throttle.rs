@@ -88,6 +88,11 @@ impl LoginThrottle {
         }
     }
 
+    /// Changes how many failures are free, and how long the longest delay is, for logins from now on.
+    pub(super) fn set_pace(&mut self, free_failures: u32, max_delay: Duration) {
+        (self.free_failures, self.max_delay) = (free_failures, max_delay);
+    }
+
     /// A new login, which has to [`Self::ask`] for its start.
     pub(super) fn login(&mut self, name: &Username, peer: IpAddr) -> Login {
         self.logins += 1;
@@ -209,6 +214,11 @@ pub(super) struct RegistrationLimit {
 impl RegistrationLimit {
     pub(super) fn new(per_hour: u32, max_addresses: usize) -> Self {
         Self { per_hour: per_hour.max(1), addresses: Recent::new(max_addresses) }
+    }
+
+    /// Changes how many names an address may register per hour; what it owes stays.
+    pub(super) fn set_rate(&mut self, per_hour: u32) {
+        self.per_hour = per_hour.max(1);
     }
 
     /// Takes one registration from the address's account, or says how long there is none.

@@ -18,6 +18,8 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Other variables of the environment that set it, weakest first; its own is made from its name.
     pub(super) other_variables: &'static [&'static str],
+    /// Whether a running server takes a change of it over.
+    pub(super) live: bool,
     slot: for<'a> fn(&'a mut Settings) -> Slot<'a>,
 }
 
@@ -80,7 +82,12 @@ const MIB: u64 = 1024 * KIB;
 const DAY: u64 = 24 * 60 * 60;
 
 const fn key(name: &'static str, slot: for<'a> fn(&'a mut Settings) -> Slot<'a>) -> Key {
-    Key { name, other_variables: &[], slot }
+    Key { name, other_variables: &[], live: false, slot }
+}
+
+/// A setting that a running server takes over when it is told to read its settings again.
+const fn live(name: &'static str, slot: for<'a> fn(&'a mut Settings) -> Slot<'a>) -> Key {
+    Key { live: true, ..key(name, slot) }
 }
 
 /// All settings, in the order of the file: those without a section first, then section by section.
@@ -93,45 +100,48 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         name: "log.level",
         other_variables: &["RUST_LOG", "CHAT_LOG"],
+        live: true,
         slot: |s| Slot::Filter(&mut s.log.level),
     },
     key("metrics.address", |s| Slot::OptionalSocket(&mut s.metrics.address)),
     // The longest SECURE packet has to pass, or our own clients could not talk. The upper end is the protocol's.
-    key("limits.max_packet_bytes", |s| Slot::Number(&mut s.limits.max_packet_bytes, 65_540..=MIB)),
-    key("limits.max_connections", |s| Slot::Number(&mut s.limits.max_connections, 1..=1_000_000)),
-    key("limits.max_connections_per_address", |s| {
+    live("limits.max_packet_bytes", |s| Slot::Number(&mut s.limits.max_packet_bytes, 65_540..=MIB)),
+    live("limits.max_connections", |s| Slot::Number(&mut s.limits.max_connections, 1..=1_000_000)),
+    live("limits.max_connections_per_address", |s| {
         Slot::Number(&mut s.limits.max_connections_per_address, 1..=1_000_000)
     }),
-    key("limits.exempt", |s| Slot::Networks(&mut s.limits.exempt)),
-    key("limits.handshake_timeout_seconds", |s| Slot::Number(&mut s.limits.handshake_timeout, 0..=DAY)),
-    key("limits.packet_timeout_seconds", |s| Slot::Number(&mut s.limits.packet_timeout, 0..=DAY)),
-    key("limits.idle_timeout_seconds", |s| Slot::Number(&mut s.limits.idle_timeout, 0..=365 * DAY)),
+    live("limits.exempt", |s| Slot::Networks(&mut s.limits.exempt)),
+    live("limits.handshake_timeout_seconds", |s| Slot::Number(&mut s.limits.handshake_timeout, 0..=DAY)),
+    live("limits.packet_timeout_seconds", |s| Slot::Number(&mut s.limits.packet_timeout, 0..=DAY)),
+    live("limits.idle_timeout_seconds", |s| Slot::Number(&mut s.limits.idle_timeout, 0..=365 * DAY)),
     // At least what one round of events may have for one client.
-    key("limits.outbox_bytes", |s| Slot::Number(&mut s.limits.outbox_bytes, 512 * KIB..=1024 * MIB)),
-    key("limits.outbox_total_bytes", |s| {
+    live("limits.outbox_bytes", |s| Slot::Number(&mut s.limits.outbox_bytes, 512 * KIB..=1024 * MIB)),
+    live("limits.outbox_total_bytes", |s| {
         Slot::Number(&mut s.limits.outbox_total_bytes, MIB..=1024 * 1024 * MIB)
     }),
-    key("limits.messages_per_second", |s| Slot::Number(&mut s.limits.messages_per_second, 1..=1_000_000)),
-    key("limits.message_burst", |s| Slot::Number(&mut s.limits.message_burst, 1..=1_000_000)),
-    key("limits.bytes_per_second", |s| Slot::Number(&mut s.limits.bytes_per_second, KIB..=1024 * MIB)),
-    key("limits.byte_burst", |s| Slot::Number(&mut s.limits.byte_burst, KIB..=1024 * MIB)),
-    key("limits.max_name_bytes", |s| Slot::Number(&mut s.limits.max_name_bytes, 1..=64)),
-    key("limits.max_key_pairs", |s| Slot::Number(&mut s.limits.key_limits.max_pairs, 1..=1024)),
-    key("limits.max_modulus_bits", |s| Slot::Number(&mut s.limits.key_limits.max_modulus_bits, 9..=4096)),
-    key("limits.max_exponent_bits", |s| Slot::Number(&mut s.limits.key_limits.max_exponent_bits, 1..=4096)),
-    key("limits.cipher_table_bytes", |s| Slot::Number(&mut s.limits.cipher_table_bytes, 0..=64 * 1024 * MIB)),
-    key("accounts.max_users", |s| Slot::Number(&mut s.accounts.max_users, 1..=1_000_000_000)),
+    live("limits.messages_per_second", |s| Slot::Number(&mut s.limits.messages_per_second, 1..=1_000_000)),
+    live("limits.message_burst", |s| Slot::Number(&mut s.limits.message_burst, 1..=1_000_000)),
+    live("limits.bytes_per_second", |s| Slot::Number(&mut s.limits.bytes_per_second, KIB..=1024 * MIB)),
+    live("limits.byte_burst", |s| Slot::Number(&mut s.limits.byte_burst, KIB..=1024 * MIB)),
+    live("limits.max_name_bytes", |s| Slot::Number(&mut s.limits.max_name_bytes, 1..=64)),
+    live("limits.max_key_pairs", |s| Slot::Number(&mut s.limits.key_limits.max_pairs, 1..=1024)),
+    live("limits.max_modulus_bits", |s| Slot::Number(&mut s.limits.key_limits.max_modulus_bits, 9..=4096)),
+    live("limits.max_exponent_bits", |s| Slot::Number(&mut s.limits.key_limits.max_exponent_bits, 1..=4096)),
+    live("limits.cipher_table_bytes", |s| {
+        Slot::Number(&mut s.limits.cipher_table_bytes, 0..=64 * 1024 * MIB)
+    }),
+    live("accounts.max_users", |s| Slot::Number(&mut s.accounts.max_users, 1..=1_000_000_000)),
     key("accounts.memory_kib", |s| Slot::Number(&mut s.accounts.memory_kib, 8..=4 * MIB)),
     key("accounts.iterations", |s| Slot::Number(&mut s.accounts.iterations, 1..=1000)),
     key("accounts.lanes", |s| Slot::Number(&mut s.accounts.lanes, 1..=64)),
     key("accounts.parallel_hashes", |s| Slot::Number(&mut s.accounts.parallel_hashes, 1..=256)),
     key("accounts.hash_queue", |s| Slot::Number(&mut s.accounts.hash_queue, 0..=1_000_000)),
-    key("accounts.registrations_per_hour", |s| {
+    live("accounts.registrations_per_hour", |s| {
         Slot::Number(&mut s.accounts.registrations_per_hour, 1..=1_000_000)
     }),
     key("accounts.logins_per_address", |s| Slot::Number(&mut s.accounts.logins_per_address, 1..=1_000_000)),
-    key("accounts.free_failures", |s| Slot::Number(&mut s.accounts.free_failures, 0..=1_000_000)),
-    key("accounts.max_login_delay_seconds", |s| Slot::Number(&mut s.accounts.max_login_delay, 0..=3600)),
+    live("accounts.free_failures", |s| Slot::Number(&mut s.accounts.free_failures, 0..=1_000_000)),
+    live("accounts.max_login_delay_seconds", |s| Slot::Number(&mut s.accounts.max_login_delay, 0..=3600)),
     key("keys.pairs", |s| Slot::Number(&mut s.keys.pairs, 1..=1024)),
     // From 22 bits on, every modulus is above 0x10FFFF, the largest number the original takes for a character.
     key("keys.modulus_bits", |s| Slot::Number(&mut s.keys.modulus_bits, 22..=4096)),

@@ -68,7 +68,7 @@ impl Connection {
 
     /// Checks a classic key and sets memory aside for its tables before they are worked out.
     fn reserve_tables(&mut self, key: &str) -> Result<PublicKey, &'static str> {
-        let key = PublicKey::parse_wire(key, &self.hub.limits.key_limits)
+        let key = PublicKey::parse_wire(key, &self.hub.limits().key_limits)
             .map_err(|_| "it is not a list of n,e pairs within the limits")?;
         // The tables of a former key are still in use until the new ones replace them.
         let work = table_work(&key);
@@ -84,7 +84,7 @@ impl Connection {
         // Dear keys count as much traffic: whoever turns encryption on again and again has to wait.
         let bytes = usize::try_from(work / (MOST_TABLE_WORK / DEAREST_KEY_BYTES)).unwrap_or(usize::MAX);
         if let Some(rates) = &mut self.rates {
-            rates.take(&self.hub.limits, Instant::now(), 0, bytes);
+            rates.take(&self.hub.limits(), Instant::now(), 0, bytes);
         }
         Ok(key)
     }
@@ -125,7 +125,7 @@ impl Connection {
     /// Counts this connection's tables as `table_bytes` from now on; `false` if there is no room for that many.
     pub(super) fn hold_tables(&mut self, table_bytes: usize) -> bool {
         let mut tables = self.hub.tables.borrow_mut();
-        let held = tables.change(self.peer.ip(), self.table_bytes, table_bytes, &self.hub.limits);
+        let held = tables.change(self.peer.ip(), self.table_bytes, table_bytes, &self.hub.limits());
         if held {
             self.table_bytes = table_bytes;
         }

@@ -38,7 +38,7 @@ impl Connection {
     }
 
     fn january_cipher(&self, key: &[u8]) -> Option<Cipher> {
-        let key = PublicKey::parse_wire(str::from_utf8(key).ok()?, &self.hub.limits.key_limits).ok()?;
+        let key = PublicKey::parse_wire(str::from_utf8(key).ok()?, &self.hub.limits().key_limits).ok()?;
         let decryptor = Rc::clone(self.hub.keys.characters.as_ref()?);
         let encryptor = CharacterEncryptor::new(&key)?;
         Some(Cipher::January(Box::new(January { encryptor, decryptor })))
@@ -62,7 +62,7 @@ impl Connection {
         self.hub.log_received(self.key, &Frame { kind, body: frame.body }, Some(&plain));
         if let Some(rates) = &mut self.rates {
             let characters = str::from_utf8(&plain).map_or(0, |text| text.chars().count());
-            rates.take(&self.hub.limits, Instant::now(), 0, characters * BYTES_PER_CHARACTER);
+            rates.take(&self.hub.limits(), Instant::now(), 0, characters * BYTES_PER_CHARACTER);
         }
         self.handle_translated(kind, &plain)
     }

@@ -85,7 +85,7 @@ impl Connection {
         let Phase::Waiting(waiting) = &mut self.phase else { return Next::Rest };
         let pause = waiting.pause;
         if pause.is_zero() {
-            self.phase = Phase::Open;
+            self.resume();
         } else {
             waiting.until = Some(Instant::now() + pause);
         }
@@ -113,7 +113,7 @@ impl Connection {
                 self.close(Ending::Eof)
             }
             Phase::Waiting(_) => {
-                self.phase = Phase::Open;
+                self.resume();
                 self.go_on()
             }
             Phase::Leaving { .. } => Next::Gone,
@@ -128,10 +128,7 @@ impl Connection {
             return self.hub.cut_off(self.key, Closed::Kicked);
         }
         // What waits behind some work is not the client's fault.
-        if matches!(self.phase, Phase::Open)
-            && !self.carried.is_empty()
-            && is_overdue(self.incomplete_since, now, &self.hub.limits)
-        {
+        if matches!(self.phase, Phase::Open) && self.has_overdue_packet(now) {
             tracing::info!(client = %self.key.client, "closed: a packet took too long");
             self.notice(
                 NoticeCode::Malformed,
@@ -140,7 +137,7 @@ impl Connection {
             self.hub.drain(self.key);
             return self.hub.cut_off(self.key, Closed::PacketTimeout);
         }
-        match self.presence.judge(now, &self.hub.limits) {
+        match self.presence.judge(now, &self.hub.limits()) {
             Verdict::Keep => {}
             Verdict::Ping => self.hub.reply(self.key, PacketType::PING, ping::request(u64::from(now))),
             Verdict::NeverSpoke => {
@@ -156,14 +153,29 @@ impl Connection {
         }
     }
 
-    /// Tells a client that understands it that the server is stopping.
-    pub(crate) fn announce_restart(&self) {
+    /// Tells a client that understands it that the server is stopping, or will.
+    pub(crate) fn announce_restart(&self, text: &str) {
         if !matches!(self.phase, Phase::Leaving { .. }) {
-            self.notice(
-                NoticeCode::Restart,
-                "The server is stopping. If it is being restarted, it will be back in a moment.",
-            );
+            self.notice(NoticeCode::Restart, text);
         }
+    }
+
+    /// Handles again what comes. A packet that had begun has its time from now on: nothing was read meanwhile.
+    fn resume(&mut self) {
+        self.phase = Phase::Open;
+        let now = self.hub.now();
+        self.incomplete_since = now;
+        if let Some(inner) = &mut self.secure {
+            inner.incomplete_since = now;
+        }
+    }
+
+    /// Tells whether a packet that was begun takes too long, in the stream or inside SECURE packets.
+    fn has_overdue_packet(&self, now: Tick) -> bool {
+        let outer = (!self.carried.is_empty()).then_some(self.incomplete_since);
+        let inner = self.secure.as_ref().filter(|inner| !inner.packets.is_empty());
+        let begun = [outer, inner.map(|inner| inner.incomplete_since)];
+        begun.into_iter().flatten().any(|since| is_overdue(since, now, &self.hub.limits()))
     }
 
     /// Writes what waits for the socket, and does nothing else.

@@ -80,6 +80,7 @@ impl Connection {
         let first = !std::mem::replace(&mut self.spoke, true);
         if first {
             self.presence.greeted();
+            self.hub.hear(self.key);
         }
         first
     }
@@ -116,7 +117,7 @@ impl Connection {
 
     /// Checks what can be checked of a registration without the accounts.
     fn check_registration(&self, credentials: Credentials<'_>) -> Step {
-        let limit = self.hub.limits.max_name_bytes;
+        let limit = self.hub.limits().max_name_bytes;
         let why = match Username::parse(credentials.name) {
             Ok(name) if name.as_str().len() <= limit => {
                 return Step::Wait(Work::Register(name, Secret::new(credentials.password)));

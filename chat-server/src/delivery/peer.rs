@@ -28,6 +28,8 @@ pub(super) struct Peer {
     ready: Option<Box<Outgoing>>,
     /// What the socket has not taken yet; exists only while there is something.
     queue: Option<Box<Queue>>,
+    /// Whether the connection has not sent a packet yet. Nobody knows its dialect then, so it is sent nothing.
+    pub(super) unheard: bool,
     /// Whether the connection is to receive nothing more.
     pub(super) finished: bool,
     /// Why, if it was cut off.
@@ -61,6 +63,7 @@ impl Peer {
             cursor,
             ready: None,
             queue: None,
+            unheard: true,
             finished: false,
             cut_off: None,
         }
@@ -80,7 +83,7 @@ impl Peer {
 
     /// Makes ready what the batch holds for the connection; tells whether there was anything.
     pub(super) fn catch_up(&mut self, batch: &Batch, log: Option<&mut PacketLog>) -> bool {
-        if self.finished || batch.from(self.cursor).is_empty() {
+        if self.finished || self.unheard || batch.from(self.cursor).is_empty() {
             return false;
         }
         let mut ready = self.ready.take().unwrap_or_default();
@@ -97,7 +100,7 @@ impl Peer {
         space: &Space<'_>,
         log: Option<&mut PacketLog>,
     ) {
-        if self.finished {
+        if self.finished || self.unheard {
             self.cursor = batch.len();
         }
         if self.ready.is_none() && matches!(self.cipher, Cipher::Plain) {

@@ -97,6 +97,16 @@ reasons! {
 }
 
 reasons! {
+    /// What became of settings that were read again.
+    Reloaded as "result" {
+        /// They are in force, as far as they can be.
+        Done = "done",
+        /// They have mistakes, and those in force have stayed.
+        Refused = "refused",
+    }
+}
+
+reasons! {
     /// What a login was answered.
     LoginResult as "result" {
         /// The name is theirs.

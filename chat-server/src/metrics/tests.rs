@@ -22,6 +22,7 @@ chat_packets_dropped counter
 chat_slowed counter
 chat_logins counter
 chat_registrations counter
+chat_reloads counter
 chat_round_seconds histogram
 chat_uptime_seconds gauge
 chat_connections gauge

@@ -121,7 +121,18 @@ fn a_drained_server_serves_those_who_are_there_and_then_ends() {
     let mut there = Connection::open(server.address).unwrap();
     there.send(PacketType::CONNECT, "").unwrap();
     there.receive(PacketType::CONNECT).unwrap();
+    let mut ours = Connection::open(server.address).unwrap();
+    ours.send(PacketType::HELLO, &Hello::new("test").encode()).unwrap();
+    ours.receive(PacketType::HELLO).unwrap();
     done(home.path(), &["drain", "--seconds", "60"]);
+    // At its beginning, within a second or so, and not only when it is over.
+    let told = ours.receive(PacketType::NOTICE).unwrap();
+    assert!(
+        told.starts_with("code=restart\ntext=The server takes nobody new and will stop when everybody"),
+        "{told}"
+    );
+    assert!(told.contains(" UTC (in 1 min) at the latest. "), "{told}");
+    drop(ours);
     let mut late = Connection::open(server.address).unwrap();
     late.send(PacketType::CONNECT, "").unwrap();
     there.send(PacketType::MESSAGE, "still here\n").unwrap();

@@ -11,5 +11,8 @@ mod log;
 mod metrics;
 mod notify;
 mod process;
+mod reload;
 mod start_and_stop;
 mod status;
+mod time;
+mod unheard;

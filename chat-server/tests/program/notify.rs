@@ -32,6 +32,9 @@ fn a_service_manager_hears_of_start_life_and_end() {
     let _connection = Connection::open(server.address).unwrap();
     let messages = wait_for(&socket, "STATUS=1 connection, 0 joined, 0 logged in");
     assert!(messages.iter().all(|message| message.starts_with("WATCHDOG=1\n")), "{messages:?}");
+    server.signal("HUP");
+    wait_for(&socket, "RELOADING=1");
+    wait_for(&socket, "READY=1");
     assert_eq!(server.stop("TERM").0.code(), Some(0));
     wait_for(&socket, "STOPPING=1");
 }

@@ -83,11 +83,16 @@ impl ServerProcess {
         self.child.id()
     }
 
-    /// Sends a signal by its name, and waits for the end. Returns what else the server logged.
-    pub(crate) fn stop(self, signal: &str) -> (ExitStatus, String) {
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, signal: &str) {
         let killed =
             Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
+    }
+
+    /// Sends a signal by its name, and waits for the end. Returns what else the server logged.
+    pub(crate) fn stop(self, signal: &str) -> (ExitStatus, String) {
+        self.signal(signal);
         self.wait()
     }
 
@@ -127,17 +132,29 @@ impl Connection {
     }
 
     pub(crate) fn send(&mut self, kind: PacketType, body: &str) -> std::io::Result<()> {
-        self.stream.write_all(&packet(kind, body.as_bytes()).unwrap())
+        self.send_bytes(&packet(kind, body.as_bytes()).unwrap())
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next packet of a kind; others are passed over. An error if the connection ends first.
     pub(crate) fn receive(&mut self, kind: PacketType) -> std::io::Result<String> {
+        loop {
+            let (its_kind, body) = self.receive_any()?;
+            if its_kind == kind {
+                return Ok(String::from_utf8(body).unwrap());
+            }
+        }
+    }
+
+    /// The next packet, whatever it is.
+    pub(crate) fn receive_any(&mut self) -> std::io::Result<(PacketType, Vec<u8>)> {
         let mut bytes = [0; 4096];
         loop {
-            while let Some(frame) = self.received.next_frame(MAX_PACKET_LEN).unwrap() {
-                if frame.kind == kind {
-                    return Ok(String::from_utf8(frame.body.to_vec()).unwrap());
-                }
+            if let Some(frame) = self.received.next_frame(MAX_PACKET_LEN).unwrap() {
+                return Ok((frame.kind, frame.body.to_vec()));
             }
             match self.stream.read(&mut bytes)? {
                 0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
