@@ -8,6 +8,7 @@
 mod backoff;
 pub mod command;
 mod input;
+mod kept;
 mod network;
 mod requests;
 mod session;
@@ -25,6 +26,7 @@ use chat_core::secret::Secret;
 use self::backoff::Backoff;
 use self::command::{Account, ScreenCommand};
 use self::session::{Resume, Session};
+use crate::keyring::{Errand, Outcome, Place};
 use crate::link::{Dialect, Encryption, Incoming, LinkError, Peer, Protection, Switch};
 
 pub use self::status::{Stage, Status};
@@ -53,6 +55,8 @@ pub struct Config {
     pub reconnect: bool,
     /// Send passwords over connections without encryption, without asking.
     pub allow_plain_passwords: bool,
+    /// Look into the keyring for a password that is missing.
+    pub keyring: bool,
     /// Which dialect to speak with servers that have no name.
     pub dialect: Dialect,
     /// How to encrypt with them.
@@ -123,6 +127,8 @@ pub enum Event {
     NotSent(LinkError),
     /// The connection is gone.
     Lost(LinkError),
+    /// An [`Effect::Keyring`] is done.
+    Keyring(Place, Outcome),
     /// The time of [`App::deadline`] has come.
     Deadline,
     /// The computer slept and is awake again.
@@ -154,6 +160,8 @@ pub enum Effect {
     },
     /// Ask the server to switch encryption.
     Switch(Switch),
+    /// Ask the keyring; answered by [`Event::Keyring`], sooner or later.
+    Keyring(Place, Errand),
     /// Find out soon whether the server is still there; [`Event::Lost`] follows if not.
     Probe,
     /// Close the connection, or stop opening it.
@@ -238,7 +246,16 @@ enum Asked {
     /// Whether to send a password without encryption.
     PlainPassword(AccountRequest, Account),
     /// The password; a new one is asked for twice.
-    Password { request: AccountRequest, user: String, plain_agreed: bool, first: Option<Secret> },
+    Password {
+        request: AccountRequest,
+        user: String,
+        plain_agreed: bool,
+        /// The keyring is to keep it.
+        keep: bool,
+        first: Option<Secret>,
+    },
+    /// The keyring, not the person: whether it has the password.
+    Keyring { place: Place, plain_agreed: bool },
 }
 
 /// Where the client is between having no connection and leaving one.
@@ -270,6 +287,10 @@ pub struct App {
     interrupted: bool,
     /// A line, or the end of the lines, that a pipe had read when the connection was lost.
     held: Option<Event>,
+    /// What the keyring has not answered yet ...
+    errands: usize,
+    /// ... and how the program ends when it has.
+    parting: Option<Exit>,
     effects: Vec<Effect>,
 }
 
@@ -286,6 +307,8 @@ impl App {
             failed: false,
             interrupted: false,
             held: None,
+            errands: 0,
+            parting: None,
             effects: Vec::new(),
         }
     }
@@ -337,6 +360,7 @@ impl App {
             Event::Incoming(incoming) => self.incoming(now, incoming),
             Event::NotSent(error) => self.not_sent(&error),
             Event::Lost(error) => self.lost(now, &error),
+            Event::Keyring(place, outcome) => self.keyring_answered(now, place, outcome),
             Event::Deadline => self.deadline_passed(now),
             Event::Woke => self.woke(),
         }
@@ -346,7 +370,7 @@ impl App {
     /// pipe not before enough of what was sent is answered.
     #[must_use]
     pub fn wants_line(&self) -> bool {
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.parting.is_some() {
             return false;
         }
         match &self.phase {

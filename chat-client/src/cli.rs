@@ -36,7 +36,7 @@ For scripts:
   chat-client watch home --json                  what is said, as JSON
   chat-client watch home --wait-for '^bob: .*done' --timeout 60
 
-Passwords come from --password-fd, --password-command or CHAT_CLIENT_PASSWORD, never from an argument.
+Passwords come from --password-fd, --password-command, --password-keyring or CHAT_CLIENT_PASSWORD, never from an argument.
 
 Exit status:
   0    all that was asked for was done, or nobody reads the output any more
@@ -143,6 +143,9 @@ pub struct Options {
     /// Take the password of --user from what this command prints first, such as `secret-tool lookup chat home`
     #[arg(long, value_name = "COMMAND", global = true, requires = "user")]
     password_command: Option<String>,
+    /// Take the password of --user from the system's keyring, where /login NAME --keep has put it
+    #[arg(long, global = true, requires = "user", conflicts_with_all = ["password_fd", "password_command"])]
+    password_keyring: bool,
     /// Enter the room once connected
     #[arg(long, global = true)]
     join: bool,
@@ -258,6 +261,7 @@ impl Options {
         let source = match (self.password_fd, &self.password_command) {
             (Some(descriptor), _) => PasswordSource::Descriptor(descriptor),
             (None, Some(command)) => PasswordSource::Command(command),
+            (None, None) if self.password_keyring => PasswordSource::Keyring,
             (None, None) => PasswordSource::Environment,
         };
         Some((self.user.as_deref()?, source))
@@ -296,6 +300,7 @@ impl Options {
             screen: user == User::AtScreen,
             reconnect: user != User::Program || self.reconnect,
             allow_plain_passwords: settings.allow_plain_passwords,
+            keyring: user != User::Program || self.password_keyring,
             dialect: settings.dialect,
             encryption: settings.encryption,
             identity: self.identity,

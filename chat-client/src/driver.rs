@@ -15,16 +15,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
+use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use self::connection::Connection;
 use self::sleep::SleepWatch;
 use crate::app::command::ScreenCommand;
 use crate::app::{App, Destination, Effect, Event, Exit, Question, Show, Status};
+use crate::keyring;
 use crate::link::{Incoming, Link, Target};
 
 /// How often to look whether the computer slept.
 const SLEEP_WATCH_EVERY: Duration = Duration::from_secs(5);
+/// So many answers of the keyring wait to be heard.
+const ERRANDS: usize = 4;
 /// A person talks with this many servers at most.
 const MAX_TABS: usize = 16;
 
@@ -76,7 +80,8 @@ pub trait Front {
 /// What the system said when something could not be shown. A reader who went away ([`io::ErrorKind::BrokenPipe`]) is
 /// none: the program then ends as if it had been told to.
 pub async fn run(app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Exit> {
-    let mut tabs = Tabs::new(app, target, first);
+    let (errands, mut finished) = mpsc::channel(ERRANDS);
+    let mut tabs = Tabs::new(app, target, first, errands);
     let mut sleep_watch = SleepWatch::new(Instant::now(), SystemTime::now());
     loop {
         match tabs.react(front) {
@@ -90,6 +95,7 @@ pub async fn run(app: App, target: Target, front: &mut impl Front, first: Event)
         let (room, stopping) = (front.room(), tabs.is_stopping());
         let event = tokio::select! {
             event = front.next() => Some(event),
+            Some(event) = finished.recv() => Some(event),
             () = tokio::time::sleep(SLEEP_WATCH_EVERY) => None,
             event = async {
                 // While nothing is read from the servers, no time counts against them. Stopping waits for nobody.
@@ -145,11 +151,14 @@ struct Tabs {
     exit: Option<Exit>,
     /// Whose turn it is to be listened to first.
     turn: usize,
+    /// Where those who ask the keyring bring its answers.
+    errands: mpsc::Sender<(TabId, Event)>,
 }
 
 impl Tabs {
-    fn new(app: App, target: Target, first: Event) -> Self {
-        let mut tabs = Self { tabs: Vec::new(), events: VecDeque::new(), opened: 0, exit: None, turn: 0 };
+    fn new(app: App, target: Target, first: Event, errands: mpsc::Sender<(TabId, Event)>) -> Self {
+        let events = VecDeque::new();
+        let mut tabs = Self { tabs: Vec::new(), events, opened: 0, exit: None, turn: 0, errands };
         tabs.open(app, target, first);
         tabs
     }
@@ -201,6 +210,15 @@ impl Tabs {
             Effect::Switch(to) => connection.link(|link| link.switch(to)),
             Effect::Probe => connection.link(Link::probe),
             Effect::Show(show) => return front.show(id, &show).map(|()| None),
+            Effect::Keyring(place, errand) => {
+                let errands = self.errands.clone();
+                tokio::spawn(async move {
+                    let outcome = keyring::run(place.clone(), errand).await;
+                    // Nobody wants to know any more once the program ends.
+                    let _ = errands.send((id, Event::Keyring(place, outcome))).await;
+                });
+                Ok(())
+            }
             Effect::Ask(question) => {
                 front.ask(id, question);
                 Ok(())

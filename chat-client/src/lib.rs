@@ -5,7 +5,7 @@
 //! - [`probe()`]: whether a healthy server of ours answers at an address;
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
 //! - `cli`, `settings`: the command line, and what it means together with environment and file;
-//! - `password`: where one comes from when nobody is asked;
+//! - `password`: where one comes from when nobody is asked; `keyring`: where one is kept;
 //! - `driver`: what runs it; `lines` and `terminal`: who uses it; `screen`: what is on the terminal; `display`: what they
 //!   may see; `json`, `transcript`: the same for programs
 //!   and as a log.
@@ -22,6 +22,8 @@ pub mod display;
 pub mod driver;
 #[cfg(feature = "terminal")]
 pub mod json;
+#[cfg(feature = "terminal")]
+pub mod keyring;
 #[cfg(feature = "terminal")]
 pub mod lines;
 pub mod link;

@@ -140,7 +140,7 @@ fn to_send(words: &[String]) -> anyhow::Result<String> {
 /// Finds out whom to log in as from the start. Without a password a person is asked for it later.
 fn login(cli: &Cli) -> anyhow::Result<Option<Account>> {
     let Some((user, source)) = cli.options.login() else { return Ok(None) };
-    Ok(Some(Account { user: user.to_owned(), password: password::read(source)? }))
+    Ok(Some(Account { user: user.to_owned(), password: password::read(source)?, keep: false }))
 }
 
 /// Reads the settings from everywhere they may be. The usual file need not exist; one that is named must.

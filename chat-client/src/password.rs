@@ -23,6 +23,8 @@ pub enum PasswordSource<'a> {
     Command(&'a str),
     /// `CHAT_CLIENT_PASSWORD`, if it is set.
     Environment,
+    /// The keyring, which is asked only when it is clear who the server is.
+    Keyring,
 }
 
 /// There is no password where one should be.
@@ -51,7 +53,7 @@ pub enum PasswordError {
     Empty,
 }
 
-/// Reads a password; `None` if the environment has none.
+/// Reads a password; `None` if the environment has none, or if it is to come later.
 ///
 /// # Errors
 ///
@@ -74,6 +76,7 @@ pub fn read(source: PasswordSource<'_>) -> Result<Option<Secret>, PasswordError>
             }
             secret(line.map_err(PasswordError::Command)?.unwrap_or_default()).map(Some)
         }
+        PasswordSource::Keyring => Ok(None),
         PasswordSource::Environment => Ok(std::env::var(VARIABLE).ok().map(Secret::new)),
     }
 }

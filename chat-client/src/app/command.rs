@@ -33,6 +33,8 @@ pub enum Command {
     Register(Account),
     /// Logs in.
     Login(Account),
+    /// Removes a user's password from the keyring: that of the one who is logged in if none is named.
+    Forget(Option<String>),
     /// Logs out.
     Logout,
     /// Asks who one is.
@@ -107,6 +109,8 @@ pub struct Account {
     pub user: String,
     /// The password: the rest of the line, spaces included.
     pub password: Option<Secret>,
+    /// The keyring is to keep the password.
+    pub keep: bool,
 }
 
 /// A line that begins with a slash and is no command as it stands. Such lines are never sent as messages.
@@ -146,7 +150,7 @@ struct Row {
     read: fn(&str) -> Option<Command>,
 }
 
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     Row {
         name: "/connect",
         arguments: "[host [port]]",
@@ -184,17 +188,24 @@ const TABLE: [Row; 21] = [
     },
     Row {
         name: "/register",
-        arguments: "user [password]",
-        help: "make an account; without a password it is asked for, hidden",
+        arguments: "user [--keep] [password]",
+        help: "make an account; a missing password is asked for, hidden; --keep: see /login",
         argument: Argument::None,
         read: |rest| Some(Command::Register(read_account(rest)?)),
     },
     Row {
         name: "/login",
-        arguments: "user [password]",
-        help: "log in; without a password it is asked for, hidden",
+        arguments: "user [--keep] [password]",
+        help: "log in; a missing password is asked for, hidden; --keep keeps it in the system's keyring",
         argument: Argument::None,
         read: |rest| Some(Command::Login(read_account(rest)?)),
+    },
+    Row {
+        name: "/forget",
+        arguments: "[user]",
+        help: "remove a password from the keyring",
+        argument: Argument::Name,
+        read: |rest| Some(Command::Forget(read_word(rest)?)),
     },
     Row {
         name: "/logout",
@@ -296,6 +307,9 @@ const TABLE: [Row; 21] = [
     },
 ];
 
+/// What has a password kept.
+const KEEP: &str = "--keep";
+
 /// What other chat programs call some of these.
 const ELSEWHERE: [(&str, &str); 4] =
     [("/quit", "/exit"), ("/names", "/users"), ("/who", "/users"), ("/part", "/leave")];
@@ -363,6 +377,7 @@ pub fn password_start(line: &str) -> Option<usize> {
         return None;
     }
     let (_, password) = split_word(rest);
+    let (_, password) = split_keep(password);
     // Slices of one line: the end is where the password ends, whatever white space stands before it.
     (!password.is_empty()).then_some(line.len() - password.len())
 }
@@ -456,10 +471,19 @@ fn read_encryption(rest: &str) -> Option<Option<EncryptionChoice>> {
     }))
 }
 
+/// Takes the word off that has the password kept. A password that begins so has to be asked for.
+fn split_keep(rest: &str) -> (bool, &str) {
+    match split_word(rest) {
+        (KEEP, password) => (true, password),
+        _ => (false, rest),
+    }
+}
+
 fn read_account(rest: &str) -> Option<Account> {
-    let (user, password) = split_word(rest);
+    let (user, rest) = split_word(rest);
+    let (keep, password) = split_keep(rest);
     let password = (!password.is_empty()).then(|| Secret::new(password));
-    (!user.is_empty()).then(|| Account { user: user.to_owned(), password })
+    (!user.is_empty()).then(|| Account { user: user.to_owned(), password, keep })
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ impl App {
             Command::Leave => self.leave_room(now),
             Command::Register(account) => self.identify(now, AccountRequest::Register, account),
             Command::Login(account) => self.identify(now, AccountRequest::Login, account),
+            Command::Forget(user) => self.forget_password(user),
             Command::Logout => self.log_out(now),
             Command::WhoAmI => self.request(now, PacketType::WHOAMI, String::new(), Request::WhoAmI),
             Command::Profile => self.ask_profile(now),
@@ -76,7 +77,7 @@ impl App {
     }
 
     /// Returns the open connection; says so if there is none.
-    fn session(&mut self) -> Option<&mut Session> {
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
         match self.phase {
             Phase::Open(_) => {}
             Phase::Opening(Some(_)) | Phase::Waiting { .. } => {
@@ -379,14 +380,18 @@ impl App {
         account: Account,
         plain_agreed: bool,
     ) {
-        let Account { user, password } = account;
+        let Account { user, password, keep } = account;
         match password {
             Some(password) => {
-                self.send_credentials(now, request, Login { user, password, plain_agreed });
+                self.send_credentials(now, request, Login { user, password, plain_agreed, keep });
+            }
+            // Who wants one kept has another in mind than the one that is.
+            None if request == AccountRequest::Login && self.config.keyring && !keep => {
+                self.look_for_password(user, plain_agreed);
             }
             None if self.config.interactive => {
                 let prompt = format!("password of {user}: ");
-                self.ask(Asked::Password { request, user, plain_agreed, first: None }, prompt, true);
+                self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
             }
             None => self.fail("a password is needed: it is the rest of the line, spaces included"),
         }
@@ -406,7 +411,10 @@ impl App {
         }
         let (user, password) = (login.user.clone(), login.password.clone());
         let (kind, waiting) = match request {
-            AccountRequest::Register => (PacketType::REGISTER, Request::Register { user: user.clone() }),
+            AccountRequest::Register => {
+                let keep = login.keep.then(|| password.clone());
+                (PacketType::REGISTER, Request::Register { user: user.clone(), keep })
+            }
             AccountRequest::Login => (PacketType::LOGIN, Request::Login(login)),
         };
         session.requests.add(waiting, now);
@@ -434,22 +442,24 @@ impl App {
                 self.complete_account(now, request, account, true);
             }
             Asked::Classic | Asked::PlainPassword(..) => self.note("not sent"),
-            Asked::Password { request: AccountRequest::Register, user, plain_agreed, first: None } => {
+            Asked::Password { request: AccountRequest::Register, user, plain_agreed, keep, first: None } => {
                 let request = AccountRequest::Register;
-                let again = Asked::Password { request, user, plain_agreed, first: Some(answer) };
-                self.ask(again, "the same again: ", true);
+                let prompt = format!("password of {user}, again: ");
+                let again = Asked::Password { request, user, plain_agreed, keep, first: Some(answer) };
+                self.ask(again, prompt, true);
             }
-            Asked::Password { request, user, plain_agreed, first: Some(first) }
+            Asked::Password { request, user, plain_agreed, keep, first: Some(first) }
                 if first.expose() != answer.expose() =>
             {
                 // Asked again at once: whoever goes on typing the password must not send it as a message.
                 self.fail("the two passwords differ; once more, or nothing to cancel");
                 let prompt = format!("password of {user}: ");
-                self.ask(Asked::Password { request, user, plain_agreed, first: None }, prompt, true);
+                self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
             }
-            Asked::Password { request, user, plain_agreed, .. } => {
-                self.send_credentials(now, request, Login { user, password: answer, plain_agreed });
+            Asked::Password { request, user, plain_agreed, keep, .. } => {
+                self.send_credentials(now, request, Login { user, password: answer, plain_agreed, keep });
             }
+            Asked::Keyring { .. } => {}
         }
     }
 }

@@ -146,9 +146,10 @@ impl App {
     }
 
     /// The connection was left as intended.
-    fn left(&mut self, then: Option<Exit>) {
+    pub(super) fn left(&mut self, then: Option<Exit>) {
         self.phase = Phase::Idle;
         match then {
+            Some(exit) if self.parts_later(exit) => {}
             Some(Exit::Done) => self.emit(Effect::Quit(self.exit())),
             Some(exit) => self.emit(Effect::Quit(exit)),
             None => self.note("disconnected"),
@@ -253,9 +254,18 @@ impl App {
             _ => {}
         }
         let still_answering = answered.is_some();
-        if let (Some(Reply::LoggedIn { .. }), Some(Request::Login(login))) = (reply, answered) {
-            session.me.login = Some(login);
-        }
+        let keep = match (reply, answered) {
+            (Some(Reply::LoggedIn { .. }), Some(Request::Login(mut login))) => {
+                let keep =
+                    std::mem::take(&mut login.keep).then(|| (login.user.clone(), login.password.clone()));
+                session.me.login = Some(login);
+                keep
+            }
+            (Some(Reply::Registered(_)), Some(Request::Register { user, keep: Some(password) })) => {
+                Some((user, password))
+            }
+            _ => None,
+        };
         if let Phase::Leaving { by, then, .. } = &mut self.phase
             && still_answering
             && *then != Some(Exit::Interrupted)
@@ -264,6 +274,9 @@ impl App {
             *by = (*by).max(now + LEAVE_PATIENCE / 2);
         }
         self.report_unanswered(&unanswered);
+        if let Some((user, password)) = keep {
+            self.keep_password(&user, password);
+        }
         matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)))
     }
 

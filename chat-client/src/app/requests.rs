@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chat_core::january;
 use chat_core::packet::PacketType;
+use chat_core::secret::Secret;
 
 use super::session::{Login, Me};
 use crate::replies::Reply;
@@ -19,6 +20,8 @@ pub(super) enum Request {
     Leave,
     Register {
         user: String,
+        /// The password, if the keyring is to keep it.
+        keep: Option<Secret>,
     },
     Login(Login),
     Logout {
@@ -62,7 +65,7 @@ impl Request {
             (Self::Time, _) => kind == PacketType::TIME,
             (Self::UserList, _) => kind == PacketType::USERLIST,
             (Self::Join, Some(Reply::Joined(who))) | (Self::Leave, Some(Reply::Left(who))) => me.is(who),
-            (Self::Register { user }, Some(Reply::Registered(of) | Reply::Taken(of))) => user == of,
+            (Self::Register { user, .. }, Some(Reply::Registered(of) | Reply::Taken(of))) => user == of,
             (Self::Login(login), Some(Reply::LoggedIn { client, user })) => {
                 me.is_client(client) && login.user == *user
             }
@@ -202,8 +205,6 @@ fn keep_sent(mut requests: Vec<Request>) -> Vec<Request> {
 
 #[cfg(test)]
 mod tests {
-    use chat_core::secret::Secret;
-
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -217,7 +218,12 @@ mod tests {
     }
 
     fn login(user: &str) -> Request {
-        Request::Login(Login { user: user.to_owned(), password: Secret::new("x"), plain_agreed: false })
+        Request::Login(Login {
+            user: user.to_owned(),
+            password: Secret::new("x"),
+            plain_agreed: false,
+            keep: false,
+        })
     }
 
     /// Feeds packets; returns what each settled: `+` answered, `-` unanswered.

@@ -29,6 +29,8 @@ pub(super) struct Login {
     pub(super) password: Secret,
     /// The person agreed that the password goes over a connection without encryption.
     pub(super) plain_agreed: bool,
+    /// The keyring is to keep the password once the server has accepted it.
+    pub(super) keep: bool,
 }
 
 impl Me {

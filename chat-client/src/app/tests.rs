@@ -2,6 +2,7 @@
 //! have files of their own.
 
 mod connection;
+mod keyring;
 mod passwords;
 
 use std::io;
@@ -28,6 +29,7 @@ impl World {
             screen: false,
             reconnect: false,
             allow_plain_passwords: false,
+            keyring: false,
             dialect: Dialect::Auto,
             encryption: Encryption::Auto,
             zone: "Europe/Paris".to_owned(),
@@ -117,6 +119,15 @@ fn shown(effect: &Effect) -> Option<String> {
             format!("send {} {user}:{}", kind.name(), password.expose())
         }
         Effect::Switch(to) => format!("switch {to:?}"),
+        Effect::Keyring(Place { server, identity, user }, errand) => {
+            let identity = if identity.is_some() { " known" } else { "" };
+            let what = match errand {
+                Errand::Find => "find".to_owned(),
+                Errand::Keep(password) => format!("keep {}", password.expose()),
+                Errand::Forget => "forget".to_owned(),
+            };
+            format!("keyring {user}@{server}{identity} {what}")
+        }
         Effect::Probe => "probe".to_owned(),
         Effect::Close => "close".to_owned(),
         Effect::OpenBeside(Destination { address, .. }) => format!("open {address} beside"),

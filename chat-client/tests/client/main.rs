@@ -9,6 +9,7 @@
 )]
 
 mod january;
+mod keyring;
 mod link;
 mod original;
 mod pipe;

@@ -76,7 +76,7 @@ fn what_is_no_command_is_refused_with_help() {
         ("/connect host 0", "usage: /connect [host [port]]"),
         ("/connect host 1 2", "usage: /connect [host [port]]"),
         ("/encryption maybe", "usage: /encryption [on|off|noise|classic]"),
-        ("/login", "usage: /login user [password]"),
+        ("/login", "usage: /login user [--keep] [password]"),
         ("/login a:b c", "a user name cannot contain ':'"),
         ("/login a b\nc", "a command is one line"),
     ] {
@@ -92,6 +92,9 @@ fn passwords_are_found_also_behind_typing_errors() {
         ("/lgoin alice secret", Some("secret")),
         ("/Login alice secret", Some("secret")),
         ("/regster alice secret", Some("secret")),
+        ("/login alice --keep two words", Some("two words")),
+        ("/login alice --keeps", Some("--keeps")),
+        ("/login alice --keep", None),
         ("/login alice", None),
         ("/login alice ", None),
         ("/date alice secret", None),

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn somebody_may_be_logged_in_from_the_start_and_only_there() {
-    let login = || Some(Account { user: "alice".to_owned(), password: Some(Secret::new("pw")) });
+    let login = || Some(Account { user: "alice".to_owned(), password: Some(Secret::new("pw")), keep: false });
     let mut world = World::new(|config| (config.login, config.join) = (login(), true));
     world.event(Event::Start { connect: true });
     assert_eq!(world.opened(ours(), noise())[2..], ["send JOIN", "send LOGIN alice:pw"]);
@@ -60,11 +60,11 @@ fn a_missing_password_is_asked_for_hidden_and_a_new_one_twice() {
     assert_eq!(world.line("/login alice"), ["ask hidden password of alice:"]);
     assert_eq!(world.answer("s3 cret"), ["send LOGIN alice:s3 cret"]);
     assert_eq!(world.line("/register bob"), ["ask hidden password of bob:"]);
-    assert_eq!(world.answer("one"), ["ask hidden the same again:"]);
+    assert_eq!(world.answer("one"), ["ask hidden password of bob, again:"]);
     let again =
         ["! the two passwords differ; once more, or nothing to cancel", "ask hidden password of bob:"];
     assert_eq!(world.answer("two"), again);
-    assert_eq!(world.answer("one"), ["ask hidden the same again:"]);
+    assert_eq!(world.answer("one"), ["ask hidden password of bob, again:"]);
     assert_eq!(world.answer("one"), ["send REGISTER bob:one"]);
     world.line("/login alice");
     assert_eq!(world.answer(""), ["* cancelled"]);
