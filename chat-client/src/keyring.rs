@@ -85,7 +85,10 @@ impl KeyringError {
 
 impl Place {
     /// Names the server as the keyring's "service"; programs that manage keyrings show it.
-    #[cfg_attr(not(feature = "keyring"), expect(dead_code, reason = "there is no keyring to name it to"))]
+    #[cfg_attr(
+        not(any(feature = "keyring", test)),
+        expect(dead_code, reason = "there is no keyring to name it to")
+    )]
     fn service(&self) -> String {
         let identity = self.identity.map(|identity| format!(" {identity}")).unwrap_or_default();
         format!("chat-client {}{identity}", self.server)
