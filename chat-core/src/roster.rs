@@ -3,6 +3,7 @@
 //! In place of the whole list at every change, such a peer is sent the list once (USERLIST, see `text`) and from then on lines
 //! of `+name` and `-name`, in the order of the changes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Most names on a list that is kept by changes; further ones are left out. No server of ours has so many clients.
@@ -28,28 +29,22 @@ pub fn changes(body: &str) -> impl Iterator<Item = Change<'_>> {
 }
 
 /// Makes the changes of a body to a list in code point order, without repetitions, and keeps it so. It grows up to
-/// [`MOST_NAMES`].
+/// [`MOST_NAMES`]. All changes are made at once: however many there are, the list is gone through a fixed number of times.
 pub fn apply(body: &str, names: &mut Vec<String>) {
-    for change in changes(body) {
-        match change {
-            Change::Added(name) => {
-                if let Err(place) = find(names, name)
-                    && names.len() < MOST_NAMES
-                {
-                    names.insert(place, name.to_owned());
-                }
-            }
-            Change::Removed(name) => {
-                if let Ok(place) = find(names, name) {
-                    names.remove(place);
-                }
-            }
-        }
-    }
-}
-
-fn find(names: &[String], name: &str) -> Result<usize, usize> {
-    names.binary_search_by(|known| known.as_str().cmp(name))
+    // The last change of a name is what counts.
+    let there: BTreeMap<&str, bool> = changes(body)
+        .map(|change| match change {
+            Change::Added(name) => (name, true),
+            Change::Removed(name) => (name, false),
+        })
+        .collect();
+    // What is added anew is taken off and put back, in its place, as is what was there already.
+    names.retain(|name| !there.contains_key(name.as_str()));
+    let added = there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned());
+    let room = MOST_NAMES.saturating_sub(names.len());
+    names.extend(added.take(room));
+    // Two runs that are in order each: sorting merges them.
+    names.sort();
 }
 
 impl fmt::Display for Change<'_> {
@@ -64,6 +59,8 @@ impl fmt::Display for Change<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -87,5 +84,19 @@ mod tests {
         assert_eq!(names, ["AA", "BB", "Client-10", "alice"]);
         apply("-AA\n+AA\n-BB\n", &mut names);
         assert_eq!(names, ["AA", "Client-10", "alice"]);
+    }
+    #[test]
+    fn many_changes_of_a_long_list_are_made_in_one_go() {
+        let begun = Instant::now();
+        let mut names: Vec<String> = (0..MOST_NAMES).map(|i| format!("n{i:06}")).collect();
+        apply(&"+!\n-!\n".repeat(175_000), &mut names);
+        assert_eq!(names.len(), MOST_NAMES);
+        let body: String = (0..MOST_NAMES).map(|i| format!("-n{i:06}\n+a{i:06}\n")).collect();
+        apply(&body, &mut names);
+        assert_eq!((names.len(), names.first().map(String::as_str)), (MOST_NAMES, Some("a000000")));
+        apply("+one too many\n", &mut names);
+        assert_eq!(names.len(), MOST_NAMES);
+        // Change by change it took minutes.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }
