@@ -79,6 +79,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// How many connections one address may have open at a time.
     pub max_connections_per_address: usize,
+    /// How many connections one address may open per second in the long run, after as many at once as it may have open.
+    pub connections_per_second: u32,
     /// The addresses spared the limits per address and the rates; never those that protect other clients.
     pub exempt: Vec<IpNet>,
     /// How long a new connection may take to send its first whole packet; zero is for ever.
@@ -99,6 +101,8 @@ pub struct Limits {
     pub bytes_per_second: u32,
     /// How many bytes a connection may send at once, when it was quiet before.
     pub byte_burst: u32,
+    /// How many times as much all connections of an address may send together as one of them.
+    pub rate_shares_per_address: u32,
     /// The longest user name, in bytes.
     pub max_name_bytes: usize,
     /// What a classic key sent by a client may look like: the server computes with it whatever the client likes.
@@ -171,6 +175,7 @@ impl Default for Limits {
             max_packet_bytes: 256 * 1024,
             max_connections: 16_000,
             max_connections_per_address: 64,
+            connections_per_second: 10,
             exempt: vec![IpNet::LOOPBACK_V4, IpNet::LOOPBACK_V6],
             handshake_timeout: Duration::from_secs(120),
             // The longest packet at two kilobytes a second.
@@ -181,7 +186,10 @@ impl Default for Limits {
             messages_per_second: 20,
             message_burst: 100,
             bytes_per_second: 128 * 1024,
-            byte_burst: 1024 * 1024,
+            // The longest packet, and well below what may wait for a reader.
+            byte_burst: 256 * 1024,
+            // A class or an office behind one address chats undisturbed, also when all of it connects again at once.
+            rate_shares_per_address: 8,
             max_name_bytes: 64,
             key_limits: KeyLimits::PEER,
             cipher_table_bytes: 64 * 1024 * 1024,

@@ -31,7 +31,8 @@ use crate::delivery::{OpenError, PeerKey};
 use crate::hub::Hub;
 use crate::metrics::{Closed, Dropped};
 use crate::presence::{Presence, Tick};
-use crate::rate::Rates;
+use crate::rate::{Rates, SharedUsage};
+use crate::room::Event;
 use phase::Phase;
 use work::Work;
 
@@ -144,12 +145,18 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Takes a connection in, as the reactor's number `index`.
-    pub(crate) fn open(hub: Rc<Hub>, index: usize, stream: TcpStream, peer: SocketAddr) -> Self {
+    /// Takes a connection in, as the reactor's number `index`. What it sends counts in `usage`, unless it is spared the rates.
+    pub(crate) fn open(
+        hub: Rc<Hub>,
+        index: usize,
+        stream: TcpStream,
+        peer: SocketAddr,
+        usage: Option<SharedUsage>,
+    ) -> Self {
         let socket = Rc::new(stream);
         let key = hub.open(Rc::clone(&socket));
-        let exempt = hub.limits().is_exempt(peer.ip());
-        let rates = (!exempt).then(|| Rates::new(&hub.limits(), Instant::now()));
+        let now = Instant::now();
+        let (rates, pause) = usage.map(|usage| Rates::open(usage, &hub.limits(), now)).unzip();
         let (presence, incomplete_since) = (Presence::new(hub.now()), hub.now());
         tracing::debug!(client = %key.client, %peer, "connected");
         Self {
@@ -158,7 +165,9 @@ impl Connection {
             key,
             peer,
             socket,
-            phase: Phase::Open,
+            phase: pause
+                .filter(|pause| !pause.is_zero())
+                .map_or(Phase::Open, |pause| Phase::paused(now + pause)),
             carried: Vec::new(),
             secure: None,
             ours: None,
@@ -253,12 +262,15 @@ impl Connection {
         *rest = rest.get(frame.wire_len()..).unwrap_or_default();
         // A SECURE packet costs its bytes; the packets inside it are counted when they are taken out.
         let packets = u32::from(self.secure.is_none());
-        *pause = self.charge(packets, frame.wire_len());
-        if self.secure.is_some() {
+        self.charge(packets, frame.wire_len());
+        let step = if self.secure.is_some() {
             self.open_secure(frame)?;
-            return Ok(Some(Step::Next));
-        }
-        self.handle_frame(frame).map(Some)
+            Step::Next
+        } else {
+            self.handle_frame(frame)?
+        };
+        *pause = self.debt();
+        Ok(Some(step))
     }
 
     /// Opens a SECURE packet; nothing else is accepted while encryption is on.
@@ -288,8 +300,10 @@ impl Connection {
             None => None,
             Some(frame) => {
                 self.hub.log_received(self.key, &frame, Some(frame.body));
-                *pause = self.charge(1, 0);
-                Some(self.handle_plain(frame.kind, frame.body)?)
+                self.charge(1, 0);
+                let step = self.handle_plain(frame.kind, frame.body)?;
+                *pause = self.debt();
+                Some(step)
             }
         };
         match &mut self.secure {
@@ -341,10 +355,23 @@ impl Connection {
         }
     }
 
-    /// Counts packets and bytes; returns how long to wait before more, and says so at the first time of several.
-    fn charge(&mut self, packets: u32, bytes: usize) -> Duration {
+    /// Applies an event to the room, and counts what it makes others receive.
+    fn apply(&mut self, event: Event<'_>) {
+        let bytes = self.hub.apply(self.key, event);
+        self.charge(0, bytes);
+    }
+
+    /// Counts packets and bytes.
+    fn charge(&mut self, packets: u32, bytes: usize) {
+        if let Some(rates) = &mut self.rates {
+            rates.take(&self.hub.limits(), Instant::now(), packets, bytes);
+        }
+    }
+
+    /// Returns how long to wait, for all that was counted, before more is handled; says so at the first time of several.
+    fn debt(&mut self) -> Duration {
         let Some(rates) = &mut self.rates else { return Duration::ZERO };
-        let wait = rates.take(&self.hub.limits(), Instant::now(), packets, bytes);
+        let wait = rates.take(&self.hub.limits(), Instant::now(), 0, 0);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if first && !wait.is_zero() {
             self.hub.metrics.slowed.inc();

@@ -193,25 +193,52 @@ impl Delivery {
     /// # Errors
     ///
     /// [`FrameError`] if the list is too long for a packet; it is not sent then.
-    pub(crate) fn broadcast_list(
+    pub(crate) fn broadcast_list<'a>(
         &mut self,
-        list: impl FnOnce() -> String,
+        list: impl FnOnce() -> &'a str,
         changes: &str,
         causes: HashSet<ClientId>,
     ) -> Result<bool, FrameError> {
         self.batches.changes.push_changes(changes)?;
         if !self.batches.lists.is_idle() {
-            self.batches.lists.push_list(&list(), causes)?;
+            self.batches.lists.push_list(list(), causes)?;
         }
         for key in std::mem::take(&mut self.newcomers) {
-            self.catch_up(key);
-            if let Some(peer) = find(&mut self.peers, key) {
-                self.batches.of(peer.audience).leave();
-                peer.audience = Audience::Changes;
-                peer.cursor = self.batches.changes.enter();
-            }
+            self.begin_changes(key);
         }
         Ok(self.batches.are_full())
+    }
+
+    /// Hands over the user list, which has not changed, for one connection: all of it, as `list` makes it, or that there are
+    /// no changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::reply`].
+    pub(crate) fn reply_list<'a>(
+        &mut self,
+        key: PeerKey,
+        list: impl FnOnce() -> &'a str,
+    ) -> Result<(), FrameError> {
+        if self.peer(key).is_some_and(|peer| peer.audience == Audience::Changes) {
+            return self.reply(key, PacketType::ROSTER, b"");
+        }
+        self.reply(key, PacketType::USERLIST, list().as_bytes())?;
+        if let Some(place) = self.newcomers.iter().position(|newcomer| *newcomer == key) {
+            self.newcomers.swap_remove(place);
+            self.begin_changes(key);
+        }
+        Ok(())
+    }
+
+    /// From now on a connection is sent the changes of the user list, all of which it has been sent.
+    fn begin_changes(&mut self, key: PeerKey) {
+        self.catch_up(key);
+        if let Some(peer) = find(&mut self.peers, key) {
+            self.batches.of(peer.audience).leave();
+            peer.audience = Audience::Changes;
+            peer.cursor = self.batches.changes.enter();
+        }
     }
 
     /// Sends a connection the changes of the user list in place of the list, once it has been sent a whole one.

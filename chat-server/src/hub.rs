@@ -35,6 +35,9 @@ use crate::room::{Effect, Event, Room};
 use crate::status::{Census, Connections};
 use crate::tables::TableMemory;
 
+/// What each byte that everyone receives counts for in the rate of whoever caused it.
+const FOR_EVERYONE: usize = 8;
+
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -135,11 +138,12 @@ impl Hub {
         self.delivery.borrow_mut().add(client, socket)
     }
 
-    /// Takes a connection out of the room and tells the rest; it is still to receive what was handed over before.
-    pub(crate) fn leave(&self, key: PeerKey) {
+    /// Takes a connection out of the room and tells the rest; it is still to receive what was handed over before. Returns what
+    /// that counts for, as [`Hub::apply`].
+    pub(crate) fn leave(&self, key: PeerKey) -> usize {
         self.list_for(key.client);
         self.delivery.borrow_mut().finish(key);
-        self.with_effects(key, |room, effects| room.close(key.client, effects));
+        self.with_effects(key, |room, effects| room.close(key.client, effects))
     }
 
     /// Begins to send a connection what everyone receives: its first packet has told its dialect.
@@ -152,18 +156,21 @@ impl Hub {
         self.delivery.borrow_mut().remove(key);
     }
 
-    /// Applies a client's event to the room and hands over what follows from it.
-    pub(crate) fn apply(&self, key: PeerKey, event: Event<'_>) {
-        self.with_effects(key, |room, effects| room.handle(key.client, event, effects));
+    /// Applies a client's event to the room and hands over what follows from it. Returns what that counts for in the client's
+    /// rate of bytes: what everyone receives counts several times, a user list as much as it is long.
+    pub(crate) fn apply(&self, key: PeerKey, event: Event<'_>) -> usize {
+        self.with_effects(key, |room, effects| room.handle(key.client, event, effects))
     }
 
-    fn with_effects(&self, key: PeerKey, decide: impl FnOnce(&mut Room, &mut Vec<Effect>)) {
+    fn with_effects(&self, key: PeerKey, decide: impl FnOnce(&mut Room, &mut Vec<Effect>)) -> usize {
         let mut effects = self.effects.take();
         decide(&mut self.room.borrow_mut(), &mut effects);
+        let mut cost = 0;
         for effect in effects.drain(..) {
             match effect {
                 Effect::Reply(kind, body) => self.reply(key, kind, body),
                 Effect::Everyone(kind, body) => {
+                    cost += FOR_EVERYONE * body.len();
                     // Only what changes the list may come between a change and the list; both then share one.
                     if kind == PacketType::MESSAGE {
                         self.list();
@@ -174,11 +181,26 @@ impl Hub {
                     self.broadcast(kind, &body);
                 }
                 Effect::UserList => {
+                    cost += FOR_EVERYONE * self.room.borrow().user_list_bytes();
                     self.unlisted.borrow_mut().insert(key.client);
+                }
+                Effect::SameUserList => {
+                    self.same_list(key);
+                    cost += self.room.borrow().user_list_bytes();
                 }
             }
         }
         self.effects.replace(effects);
+        cost
+    }
+
+    /// Hands over the user list for one client, after whatever others have changed: it has that already.
+    fn same_list(&self, key: PeerKey) {
+        self.list();
+        let mut room = self.room.borrow_mut();
+        if let Err(error) = self.delivery.borrow_mut().reply_list(key, || room.user_list()) {
+            tracing::warn!(client = %key.client, %error, "the user list is too long and was not sent");
+        }
     }
 
     /// Hands over the user list if this client has changed it: its own list comes before anything else that it causes.
@@ -195,9 +217,10 @@ impl Hub {
         if causes.is_empty() {
             return;
         }
-        let changes = self.room.borrow_mut().take_changes();
-        let list = || self.room.borrow().user_list();
-        let handed_over = self.delivery.borrow_mut().broadcast_list(list, &changes, causes);
+        let mut room = self.room.borrow_mut();
+        let changes = room.take_changes();
+        let handed_over = self.delivery.borrow_mut().broadcast_list(|| room.user_list(), &changes, causes);
+        drop(room);
         self.after_handing_over(PacketType::USERLIST, handed_over);
     }
 

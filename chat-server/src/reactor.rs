@@ -198,9 +198,9 @@ impl Crowd {
     }
 
     fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        let admitted = self.hub.admission.borrow_mut().admit(peer.ip(), &self.hub.limits());
-        match admitted {
-            Ok(()) => {}
+        let admitted = self.hub.admission.borrow_mut().admit(peer.ip(), &self.hub.limits(), Instant::now());
+        let usage = match admitted {
+            Ok(usage) => usage,
             // Closed at once: nothing is known yet of what the client would understand.
             Err(Refusal::Full) => {
                 self.hub.metrics.count_refused(Refused::Full);
@@ -210,11 +210,17 @@ impl Crowd {
                 self.hub.metrics.count_refused(Refused::AddressFull);
                 return tracing::debug!(%peer, "refused: too many connections from this address");
             }
-        }
+            Err(Refusal::TooFast) => {
+                self.hub.metrics.count_refused(Refused::TooFast);
+                return tracing::debug!(%peer, "refused: this address connects too often");
+            }
+        };
         let place = self.connections.vacant_entry();
         match poller::watch(&self.registry, &mut stream, place.key()) {
             Ok(()) => {
-                let connection = Connection::open(Rc::clone(&self.hub), place.key(), stream, peer);
+                let hub = Rc::clone(&self.hub);
+                let connection = Connection::open(hub, place.key(), stream, peer, usage);
+                self.deadlines.extend(connection.deadline().map(|deadline| (deadline, place.key())));
                 place.insert(connection);
                 self.hub.metrics.accepted.inc();
             }
@@ -267,6 +273,7 @@ impl Crowd {
     /// Judges every connection, and tells all of them if the server is going to stop.
     fn sweep(&mut self, now: Tick) {
         self.hub.set_now(now);
+        self.hub.admission.borrow_mut().forget_old(&self.hub.limits(), Instant::now());
         for (_, connection) in &mut self.connections {
             connection.judge(now);
         }

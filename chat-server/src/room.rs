@@ -21,6 +21,8 @@ pub(crate) enum Effect {
     /// The user list may have changed: everyone is to receive it, after the packet before this effect. Whoever carries
     /// this out may join several into one list.
     UserList,
+    /// The user list has not changed: the client whose event it was is to receive it all the same.
+    SameUserList,
 }
 
 /// What a client does, after everything that needs more than the room to decide has been decided.
@@ -58,6 +60,14 @@ pub(crate) struct Room {
     accepted: u64,
     /// How the user list has changed since it was last asked, as the body of a ROSTER.
     changes: String,
+    list: UserList,
+}
+
+/// The user list as it was when it was last asked for.
+#[derive(Debug, Default)]
+struct UserList {
+    text: String,
+    is_old: bool,
 }
 
 impl Room {
@@ -132,7 +142,9 @@ impl Room {
             }
             Event::Join => {
                 self.enter(id);
-                announce(PacketType::JOIN, text::joined(id), effects);
+                // It may have entered before without anybody's being told.
+                let list = self.pending_list();
+                effects.extend([Effect::Everyone(PacketType::JOIN, text::joined(id)), list]);
             }
             Event::Enter => self.enter(id),
             Event::Leave => {
@@ -145,7 +157,8 @@ impl Room {
                 if std::mem::take(&mut client.joined) {
                     self.changes += &Change::Removed(&who.to_string()).to_string();
                 }
-                announce(PacketType::LEAVE, text::left(&who), effects);
+                let list = self.pending_list();
+                effects.extend([Effect::Everyone(PacketType::LEAVE, text::left(&who)), list]);
             }
             Event::Login(user, verified) => self.login(id, user, verified, effects),
             Event::Logout => {
@@ -158,6 +171,12 @@ impl Room {
                 }
             }
         }
+    }
+
+    /// What is to be sent after a JOIN or LEAVE: strangers may repeat those as often as they like, so that only one that
+    /// changes something makes a list for everyone.
+    fn pending_list(&self) -> Effect {
+        if self.changes.is_empty() { Effect::SameUserList } else { Effect::UserList }
     }
 
     fn enter(&mut self, id: ClientId) {
@@ -187,15 +206,25 @@ impl Room {
 
     /// Takes how the user list has changed since this was last called, as the body of a ROSTER.
     pub(crate) fn take_changes(&mut self) -> String {
+        self.list.is_old |= !self.changes.is_empty();
         std::mem::take(&mut self.changes)
     }
 
-    /// Returns the user list as it is now: everyone who has joined.
-    pub(crate) fn user_list(&self) -> String {
-        let joined = self.clients.iter().filter(|(_, client)| client.joined);
-        let names: Vec<_> =
-            joined.map(|(id, client)| display(*id, client.user.as_ref()).to_string()).collect();
-        text::user_list(names.iter().map(String::as_str))
+    /// Returns the user list as it is now: everyone who has joined. It is made anew only if it has changed.
+    pub(crate) fn user_list(&mut self) -> &str {
+        if self.list.is_old || !self.changes.is_empty() {
+            let joined = self.clients.iter().filter(|(_, client)| client.joined);
+            let names: Vec<_> =
+                joined.map(|(id, client)| display(*id, client.user.as_ref()).to_string()).collect();
+            let text = text::user_list(names.iter().map(String::as_str));
+            self.list = UserList { text, is_old: false };
+        }
+        &self.list.text
+    }
+
+    /// Returns about how long the user list is, in bytes: as when it was last asked for.
+    pub(crate) fn user_list_bytes(&self) -> usize {
+        self.list.text.len()
     }
 }
 
@@ -236,13 +265,16 @@ mod tests {
         show(room, &effects)
     }
 
-    fn show(room: &Room, effects: &[Effect]) -> Vec<String> {
-        let line = |effect: &Effect| match effect {
+    fn show(room: &mut Room, effects: &[Effect]) -> Vec<String> {
+        let mut line = |effect: &Effect| match effect {
             Effect::Reply(kind, body) => format!("one {} {body}", kind.name()),
             Effect::Everyone(kind, body) => format!("all {} {body}", kind.name()),
             Effect::UserList => format!("all USERLIST {}", room.user_list()),
+            Effect::SameUserList => format!("one USERLIST {}", room.user_list()),
         };
-        effects.iter().map(|effect| line(effect).trim_end().to_owned()).collect()
+        let lines = effects.iter().map(|effect| line(effect).trim_end().to_owned()).collect();
+        room.take_changes();
+        lines
     }
 
     #[test]
@@ -251,11 +283,32 @@ mod tests {
         let (a, b) = (room.open(), room.open());
         let joined = ["all JOIN Server: Client-2 joined the chat room", "all USERLIST Client-2"];
         assert_eq!(run(&mut room, b, Event::Join), joined);
-        assert_eq!(run(&mut room, b, Event::Join), joined, "repeated");
+        let [joined, _] = joined;
+        assert_eq!(run(&mut room, b, Event::Join), [joined, "one USERLIST Client-2"], "repeated");
         assert_eq!(run(&mut room, a, Event::Join)[1], "all USERLIST Client-1:Client-2");
         let left = ["all LEAVE Server: Client-1 left the chat room", "all USERLIST Client-2"];
         assert_eq!(run(&mut room, a, Event::Leave), left);
-        assert_eq!(run(&mut room, a, Event::Leave), left, "without having joined");
+        let [left, _] = left;
+        assert_eq!(run(&mut room, a, Event::Leave), [left, "one USERLIST Client-2"], "without having joined");
+    }
+
+    #[test]
+    fn who_entered_without_a_word_is_on_the_list_of_everyone_with_its_join() {
+        let mut room = Room::default();
+        let (a, b) = (room.open(), room.open());
+        assert_eq!(run_quietly(&mut room, a, Event::Enter), 0);
+        assert_eq!(run(&mut room, a, Event::Join)[1], "all USERLIST Client-1");
+        assert_eq!(run_quietly(&mut room, a, Event::Enter), 0);
+        // Somebody else's change has told everyone meanwhile.
+        assert_eq!(run(&mut room, b, Event::Join)[1], "all USERLIST Client-1:Client-2");
+        assert_eq!(run(&mut room, a, Event::Join)[1], "one USERLIST Client-1:Client-2");
+    }
+
+    /// Runs one event and returns how many effects it had.
+    fn run_quietly(room: &mut Room, id: ClientId, event: Event<'_>) -> usize {
+        let mut effects = Vec::new();
+        room.handle(id, event, &mut effects);
+        effects.len()
     }
 
     #[test]
@@ -312,7 +365,7 @@ mod tests {
             let mut effects = Vec::new();
             room.close(a, &mut effects);
             room.close(a, &mut effects);
-            assert_eq!(show(&room, &effects), expected);
+            assert_eq!(show(&mut room, &effects), expected);
             assert_eq!((room.len(), room.logged_in.len()), (0, 0));
             assert_eq!(room.open(), ClientId(2), "numbers are never reused");
         };

@@ -110,6 +110,9 @@ pub(super) static KEYS: &[Key] = &[
     live("limits.max_connections_per_address", |s| {
         Slot::Number(&mut s.limits.max_connections_per_address, 1..=1_000_000)
     }),
+    live("limits.connections_per_second", |s| {
+        Slot::Number(&mut s.limits.connections_per_second, 1..=1_000_000)
+    }),
     live("limits.exempt", |s| Slot::Networks(&mut s.limits.exempt)),
     live("limits.handshake_timeout_seconds", |s| Slot::Number(&mut s.limits.handshake_timeout, 0..=DAY)),
     live("limits.packet_timeout_seconds", |s| Slot::Number(&mut s.limits.packet_timeout, 0..=DAY)),
@@ -123,6 +126,9 @@ pub(super) static KEYS: &[Key] = &[
     live("limits.message_burst", |s| Slot::Number(&mut s.limits.message_burst, 1..=1_000_000)),
     live("limits.bytes_per_second", |s| Slot::Number(&mut s.limits.bytes_per_second, KIB..=1024 * MIB)),
     live("limits.byte_burst", |s| Slot::Number(&mut s.limits.byte_burst, KIB..=1024 * MIB)),
+    live("limits.rate_shares_per_address", |s| {
+        Slot::Number(&mut s.limits.rate_shares_per_address, 1..=1_000_000)
+    }),
     live("limits.max_name_bytes", |s| Slot::Number(&mut s.limits.max_name_bytes, 1..=64)),
     live("limits.max_key_pairs", |s| Slot::Number(&mut s.limits.key_limits.max_pairs, 1..=1024)),
     live("limits.max_modulus_bits", |s| Slot::Number(&mut s.limits.key_limits.max_modulus_bits, 9..=4096)),

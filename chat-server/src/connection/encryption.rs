@@ -3,7 +3,6 @@
 //! Answer and change of state are handed to `delivery` in one step, so that nothing can come between them in the wrong form.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use chat_core::noise;
 use chat_core::notice::NoticeCode;
@@ -83,9 +82,7 @@ impl Connection {
         }
         // Dear keys count as much traffic: whoever turns encryption on again and again has to wait.
         let bytes = usize::try_from(work / (MOST_TABLE_WORK / DEAREST_KEY_BYTES)).unwrap_or(usize::MAX);
-        if let Some(rates) = &mut self.rates {
-            rates.take(&self.hub.limits(), Instant::now(), 0, bytes);
-        }
+        self.charge(0, bytes);
         Ok(key)
     }
 

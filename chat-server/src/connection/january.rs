@@ -3,7 +3,6 @@
 //! where it is encrypted, in `delivery`.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use chat_core::frame::Frame;
 use chat_core::january;
@@ -33,7 +32,7 @@ impl Connection {
         };
         self.hub.reply(self.key, january::EXCHANGE_KEYS, &self.hub.keys.classic_wire);
         self.hub.set_cipher(self.key, cipher);
-        self.hub.apply(self.key, Event::Enter);
+        self.apply(Event::Enter);
         Step::Switched
     }
 
@@ -50,6 +49,8 @@ impl Connection {
             self.hub.metrics.count_dropped(Dropped::Malformed);
             return Ok(Step::Next);
         };
+        // Before it is known whether the body is ciphertext at all: finding that out costs as much.
+        self.charge(0, self.characters_at_most(frame.body.len()) * BYTES_PER_CHARACTER);
         let mut plain = Vec::new();
         if !frame.body.is_empty()
             && let Err(error) = self.hub.decrypt(self.key, frame.body, &mut plain)
@@ -60,18 +61,19 @@ impl Connection {
         }
         // By our number, by which passwords are known and masked.
         self.hub.log_received(self.key, &Frame { kind, body: frame.body }, Some(&plain));
-        if let Some(rates) = &mut self.rates {
-            let characters = str::from_utf8(&plain).map_or(0, |text| text.chars().count());
-            rates.take(&self.hub.limits(), Instant::now(), 0, characters * BYTES_PER_CHARACTER);
-        }
         self.handle_translated(kind, &plain)
+    }
+
+    fn characters_at_most(&self, body_bytes: usize) -> usize {
+        let decryptor = self.hub.keys.characters.as_ref();
+        decryptor.map_or(0, |decryptor| decryptor.characters_at_most(body_bytes))
     }
 
     /// Does what this dialect does differently, and the rest like everybody.
     fn handle_translated(&mut self, kind: PacketType, plain: &[u8]) -> Result<Step, Ending> {
         let user = self.hub.user(self.key.client);
         match kind {
-            PacketType::CONNECT => self.hub.apply(self.key, Event::Join),
+            PacketType::CONNECT => self.apply(Event::Join),
             // Without an answer.
             PacketType::DISCONNECT => return Err(Ending::Goodbye),
             january::PROFILE => self.send_profile(),

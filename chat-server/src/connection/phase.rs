@@ -48,6 +48,13 @@ pub(super) struct Waiting {
     until: Option<Instant>,
 }
 
+impl Phase {
+    /// Waits for nothing but a moment.
+    pub(super) fn paused(until: Instant) -> Self {
+        Self::Waiting(Box::new(Waiting { _work: None, pause: Duration::ZERO, until: Some(until) }))
+    }
+}
+
 impl Connection {
     /// Does what the socket is ready for.
     pub(crate) fn ready(&mut self, readiness: Readiness) -> Next {
@@ -236,7 +243,8 @@ impl Connection {
         // Whoever is cut off closes its side then, which is not why it ended.
         let why = self.hub.why_cut_off(self.key).unwrap_or_else(|| ending.reason());
         self.hub.metrics.count_closed(why);
-        self.hub.leave(self.key);
+        let bytes = self.hub.leave(self.key);
+        self.charge(0, bytes);
         (self.carried, self.secure) = (Vec::new(), None);
         let progress = self.hub.drain(self.key);
         self.phase = Phase::Leaving { until: Instant::now() + LINGER, parted: false };

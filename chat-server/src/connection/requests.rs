@@ -36,11 +36,11 @@ impl Connection {
         };
         let key = self.key;
         match request {
-            Request::Connect => self.hub.apply(key, Event::Connect),
-            Request::Join => self.hub.apply(key, Event::Join),
-            Request::Leave => self.hub.apply(key, Event::Leave),
-            Request::Logout => self.hub.apply(key, Event::Logout),
-            Request::WhoAmI => self.hub.apply(key, Event::WhoAmI(self.peer)),
+            Request::Connect => self.apply(Event::Connect),
+            Request::Join => self.apply(Event::Join),
+            Request::Leave => self.apply(Event::Leave),
+            Request::Logout => self.apply(Event::Logout),
+            Request::WhoAmI => self.apply(Event::WhoAmI(self.peer)),
             Request::Message(message) => self.message(message),
             Request::Date(zone) => {
                 self.date_or_time(kind, self.hub.clock.date_text(zone).map(|t| text::date(&t)))
@@ -97,12 +97,12 @@ impl Connection {
         self.hub.reply(self.key, PacketType::HELLO, &self.hub.hello);
     }
 
-    fn message(&self, message: &str) {
+    fn message(&mut self, message: &str) {
         if message.len() > LONGEST_MESSAGE {
             self.hub.metrics.count_dropped(Dropped::TooLong);
             self.notice(NoticeCode::Malformed, &format!("A message has at most {LONGEST_MESSAGE} bytes."));
         } else {
-            self.hub.apply(self.key, Event::Message(message));
+            self.apply(Event::Message(message));
         }
     }
 
@@ -174,12 +174,12 @@ impl Connection {
     }
 
     /// Answers a login that the accounts have decided on.
-    pub(super) fn logged_in(&self, name: &Username, outcome: Result<LoginOutcome, AccountsError>) {
+    pub(super) fn logged_in(&mut self, name: &Username, outcome: Result<LoginOutcome, AccountsError>) {
         let client = self.key.client;
         match outcome {
             Ok(LoginOutcome::Accepted) => {
                 tracing::info!(%client, %name, "password accepted");
-                self.hub.apply(self.key, Event::Login(name, true));
+                self.apply(Event::Login(name, true));
                 let is_theirs = self.hub.user(client).as_ref() == Some(name);
                 self.hub.metrics.count_login(if is_theirs {
                     LoginResult::Accepted
@@ -193,7 +193,7 @@ impl Connection {
             Ok(LoginOutcome::Refused) => {
                 tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");
                 self.hub.metrics.count_login(LoginResult::Refused);
-                self.hub.apply(self.key, Event::Login(name, false));
+                self.apply(Event::Login(name, false));
             }
             Ok(LoginOutcome::Busy) => {
                 self.hub.metrics.count_login(LoginResult::Busy);

@@ -49,6 +49,8 @@ reasons! {
         Full = "full",
         /// There are as many from its address as one may have.
         AddressFull = "address_full",
+        /// Its address opens them too fast.
+        TooFast = "too_fast",
         /// The system could not watch it.
         System = "system",
     }

@@ -49,6 +49,36 @@ fn packets_are_counted_in_the_open_and_inside_secure_packets() {
 }
 
 #[test]
+fn connecting_again_brings_no_new_budget() {
+    let server = strict_with(|settings| settings.limits.rate_shares_per_address = 1);
+    let started = Instant::now();
+    for _ in 0..5 {
+        let mut peer = Peer::connect(server.address());
+        for _ in 0..3 {
+            peer.send(P::WHOAMI, "");
+            peer.skip_to(P::WHOAMI);
+        }
+        peer.vanish();
+    }
+    assert!(started.elapsed() >= AT_LEAST);
+}
+
+#[test]
+fn an_address_connects_no_faster_than_it_may() {
+    let server = strict_with(|settings| {
+        settings.limits.max_connections_per_address = 2;
+        settings.limits.connections_per_second = 1;
+    });
+    for _ in 0..2 {
+        let mut peer = Peer::connect(server.address());
+        peer.send(P::DISCONNECT, "");
+        peer.skip_to(P::DISCONNECT);
+        peer.expect_end();
+    }
+    Peer::connect(server.address()).expect_closed();
+}
+
+#[test]
 fn requests_that_take_time_are_counted_too() {
     let server = strict();
     assert!(fifteen(&mut Peer::connect(server.address()), P::LOGIN, "nobody:x") >= AT_LEAST);

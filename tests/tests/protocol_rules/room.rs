@@ -22,6 +22,44 @@ fn everyone_is_every_open_connection() {
 }
 
 #[test]
+fn what_changes_nothing_is_told_to_everyone_and_listed_for_its_requester_alone() {
+    let server = TestServer::start();
+    let (mut a, mut b) = (server.peer(), server.peer());
+    let (mut ours, _, _) = Peer::hello(server.address());
+    a.send(P::JOIN, "");
+    for peer in [&mut a, &mut b, &mut ours] {
+        peer.expect(P::JOIN, JOINED_1);
+        peer.expect(P::USERLIST, "Client-1");
+    }
+    for (kind, text) in [(P::JOIN, JOINED_1), (P::LEAVE, "Server: Client-2 left the chat room\n")] {
+        let (requester, other) = if kind == P::JOIN { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        requester.send(kind, "");
+        requester.expect(kind, text);
+        requester.expect(P::USERLIST, "Client-1");
+        other.expect(kind, text);
+        other.fence();
+        ours.expect(kind, text);
+    }
+    ours.send(P::LEAVE, "");
+    ours.expect(P::LEAVE, "Server: Client-3 left the chat room\n");
+    ours.expect(P::ROSTER, "");
+}
+
+#[test]
+fn who_asks_for_a_list_that_has_not_changed_is_sent_the_changes_of_that_one() {
+    let server = TestServer::start();
+    let mut a = server.peer();
+    let (mut ours, _, _) = Peer::hello(server.address());
+    ours.send(P::LEAVE, "");
+    ours.expect(P::LEAVE, "Server: Client-2 left the chat room\n");
+    ours.expect(P::USERLIST, "");
+    assert_eq!(a.receive().kind, P::LEAVE);
+    a.send(P::JOIN, "");
+    ours.expect(P::JOIN, JOINED_1);
+    ours.expect(P::ROSTER, "+Client-1\n");
+}
+
+#[test]
 fn a_connection_that_has_said_nothing_hears_nothing_until_it_has() {
     let server = TestServer::start();
     let mut a = server.peer();

@@ -72,6 +72,14 @@ impl CharacterDecryptor {
         Some(Self { pairs: pairs? })
     }
 
+    /// Returns the most characters that a body of so many bytes can be decrypted to, without looking at it.
+    #[must_use]
+    pub fn characters_at_most(&self, body_bytes: usize) -> usize {
+        // Every value of a block takes a byte at least.
+        let shortest = self.pairs.iter().map(|pair| pair.size).min().unwrap_or(1);
+        body_bytes.div_ceil(shortest.max(1))
+    }
+
     /// Returns the text of a whole packet body, of at most `max_characters`.
     ///
     /// # Errors
