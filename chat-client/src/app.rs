@@ -283,8 +283,8 @@ pub struct App {
     backoff: Backoff,
     /// Something asked for was not done.
     failed: bool,
-    /// Ctrl-C was pressed, and nothing was typed since.
-    interrupted: bool,
+    /// When Ctrl-C was pressed, if nothing was typed since.
+    interrupted: Option<Instant>,
     /// A line, or the end of the lines, that a pipe had read when the connection was lost.
     held: Option<Event>,
     /// What the keyring has not answered yet ...
@@ -305,7 +305,7 @@ impl App {
             asked: None,
             backoff: Backoff::new(seed),
             failed: false,
-            interrupted: false,
+            interrupted: None,
             held: None,
             errands: 0,
             parting: None,

@@ -18,6 +18,13 @@ use crate::pins::{Pins, PinsError};
 use crate::settings::Settings;
 use crate::{AGENT, DEFAULT_PORT};
 
+const AFTER_SHORT_HELP: &str = "\
+chat-client connect chat.example             connect, then type; /help and /keys explain
+chat-client send chat.example 'backup done'  one message
+chat-client watch chat.example               what is said
+
+--help says more: all options, scripts, passwords, exit status.";
+
 const AFTER_HELP: &str = "\
 On a terminal:
   chat-client connect chat.example    connect, then type; /help and /keys explain
@@ -38,6 +45,9 @@ For scripts:
 
 Passwords come from --password-fd, --password-command, --password-keyring or CHAT_CLIENT_PASSWORD, never from an argument.
 
+Everything that the settings file can say (chat-client config --example) can also be said by --set NAME=VALUE and by a variable \
+of the environment, CHAT_CLIENT_ and the name in capitals: CHAT_CLIENT_ENCRYPTION=noise, CHAT_CLIENT_THEME=light.
+
 Exit status:
   0    all that was asked for was done, or nobody reads the output any more
   1    something was not: no connection, connection lost, a login or command refused, no answer
@@ -48,7 +58,7 @@ On a terminal, refusals are only shown.";
 
 /// Chats: on a terminal with a full screen, in a pipe line by line
 #[derive(Debug, Parser)]
-#[command(name = "chat-client", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "chat-client", version, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// What to do; without it the client starts without a server.
     #[command(subcommand)]
@@ -105,22 +115,22 @@ pub struct Address {
 #[derive(Debug, Args)]
 pub struct Options {
     /// Which revision of the original protocol to speak [default: auto]
-    #[arg(long, value_enum, global = true)]
+    #[arg(long, value_enum, global = true, hide_short_help = true)]
     dialect: Option<Spoken>,
     /// How to encrypt [default: auto]
     #[arg(long, value_enum, global = true)]
     encryption: Option<Wanted>,
     /// Accept only a server with this identity
-    #[arg(long, value_name = "SHA256:...", global = true)]
+    #[arg(long, value_name = "SHA256:...", global = true, hide_short_help = true)]
     identity: Option<Fingerprint>,
     /// Directory with publickey.txt and privatekey.txt for classic encryption [default: fresh keys each time]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, hide_short_help = true)]
     key_dir: Option<PathBuf>,
     /// Send passwords without encryption and without asking
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     allow_plain_passwords: bool,
     /// In a pipe, too, reconnect when the connection is lost
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     reconnect: bool,
     /// Lines instead of a full screen, also on a terminal: for screen readers
     #[arg(long, global = true)]
@@ -138,25 +148,39 @@ pub struct Options {
     #[arg(long, value_name = "NAME", global = true)]
     user: Option<String>,
     /// Read the password of --user from this file descriptor, up to the end of its first line
-    #[arg(long, value_name = "N", global = true, requires = "user", conflicts_with = "password_command")]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        requires = "user",
+        conflicts_with = "password_command",
+        hide_short_help = true
+    )]
     password_fd: Option<u32>,
     /// Take the password of --user from what this command prints first, such as `secret-tool lookup chat home`
-    #[arg(long, value_name = "COMMAND", global = true, requires = "user")]
+    #[arg(long, value_name = "COMMAND", global = true, requires = "user", hide_short_help = true)]
     password_command: Option<String>,
     /// Take the password of --user from the system's keyring, where /login NAME --keep has put it
-    #[arg(long, global = true, requires = "user", conflicts_with_all = ["password_fd", "password_command"])]
+    #[arg(long, global = true, requires = "user", conflicts_with_all = ["password_fd", "password_command"], hide_short_help = true)]
     password_keyring: bool,
     /// Enter the room once connected
     #[arg(long, global = true)]
     join: bool,
     /// Add everything that is shown to this file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
     log: Option<String>,
     /// Set anything that the settings file can, such as theme=light
-    #[arg(long = "set", value_name = "NAME=VALUE", global = true, value_parser = assignment)]
+    #[arg(long = "set", value_name = "NAME=VALUE", global = true, value_parser = assignment, hide_short_help = true)]
     set: Vec<(String, String)>,
     /// Settings file [default: chat-client/config.toml in the user's configuration directory]
-    #[arg(long, value_name = "FILE", global = true, env = "CHAT_CLIENT_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "CHAT_CLIENT_CONFIG",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
     config: Option<PathBuf>,
 }
 
@@ -375,6 +399,10 @@ mod tests {
     fn the_command_line_is_consistent_and_documented() {
         Cli::command().debug_assert();
         insta::assert_snapshot!(Cli::command().term_width(100).render_long_help().to_string());
+        insta::assert_snapshot!(
+            "the_short_help_is_short",
+            Cli::command().term_width(100).render_help().to_string()
+        );
     }
 
     #[test]

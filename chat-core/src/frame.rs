@@ -16,6 +16,10 @@ pub const HEADER_LEN: usize = 5;
 /// to 128 on the wire, so a long message needs room. Servers configure a lower limit, never a higher one.
 pub const MAX_PACKET_LEN: usize = 1 << 20;
 
+/// The longest packet that a client of ours sends, in bytes: servers of ours take no longer ones from clients, unless they are
+/// set up otherwise.
+pub const MAX_REQUEST_LEN: usize = 256 * 1024;
+
 /// One packet, borrowed from the bytes it was read from; printing it shows no body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {

@@ -1,8 +1,8 @@
 //! What the person or the pipe wants: lines, commands, answers to questions.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN};
+use chat_core::frame::{HEADER_LEN, MAX_REQUEST_LEN};
 use chat_core::january;
 use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
@@ -18,8 +18,11 @@ use super::{
 use crate::DEFAULT_PORT;
 use crate::link::{Dialect, Encryption, Peer, Protection, Switch};
 
-/// The longest message, in bytes; a server may allow less.
-const MAX_MESSAGE_BYTES: usize = MAX_PACKET_LEN - HEADER_LEN - "\n".len();
+/// The longest message, in bytes. The original's ciphers make it longer, so there `link` may refuse a shorter one.
+const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_LEN - HEADER_LEN - "\n".len();
+
+/// So soon after the first a second Ctrl-C leaves.
+const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many messages are kept while there is no connection.
 const MAX_UNSENT: usize = 100;
@@ -28,7 +31,7 @@ const REMINDER_CHARS: usize = 60;
 
 impl App {
     pub(super) fn obey(&mut self, now: Instant, line: &str) {
-        self.interrupted = false;
+        self.interrupted = None;
         match command::read(line) {
             // Return on an empty line is a habit of people; a program that sends one means it.
             Ok(Line::Message(text)) if text.is_empty() && self.config.interactive => {}
@@ -233,7 +236,7 @@ impl App {
     }
 
     pub(super) fn interrupt(&mut self, now: Instant) {
-        let again = std::mem::replace(&mut self.interrupted, true);
+        let again = self.interrupted.replace(now).is_some_and(|before| now - before <= AGAIN_WITHIN);
         if self.asked.take().is_some() {
             self.note("cancelled");
             return;
@@ -245,7 +248,12 @@ impl App {
                 self.note("stopped connecting");
             }
             _ if self.is_stopping() => self.stop(now),
-            _ if self.config.interactive && !again => self.note("Ctrl-C again leaves, and so does /exit"),
+            _ if self.config.interactive && !again => {
+                self.note(format!(
+                    "Ctrl-C again within {} s leaves, and so does /exit",
+                    AGAIN_WITHIN.as_secs()
+                ));
+            }
             Phase::Leaving { .. } => self.emit(Effect::Quit(Exit::Interrupted)),
             _ => self.stop(now),
         }
@@ -422,7 +430,7 @@ impl App {
     }
 
     pub(super) fn answered(&mut self, now: Instant, answer: Option<Secret>) {
-        self.interrupted = false;
+        self.interrupted = None;
         let Some(asked) = self.asked.take() else { return };
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
             self.note("cancelled");

@@ -8,7 +8,6 @@ use chat_core::secret::Secret;
 use super::session::Login;
 use super::{AccountRequest, App, Asked, Effect, Exit, Phase};
 use crate::keyring::{Errand, KeyringError, Outcome, Place};
-use crate::link::Protection;
 
 impl App {
     /// Looks for the password of somebody who wants to log in. Nothing else is obeyed until the keyring has answered.
@@ -127,10 +126,7 @@ impl App {
 
     fn place(&self, user: String) -> Place {
         let identity = match &self.phase {
-            Phase::Open(session) | Phase::Leaving { session, .. } => match session.protection {
-                Protection::Noise { identity, .. } => Some(identity),
-                Protection::Classic | Protection::Plain => None,
-            },
+            Phase::Open(session) | Phase::Leaving { session, .. } => session.identity(),
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => None,
         };
         Place { server: self.destination.address.clone(), identity, user }

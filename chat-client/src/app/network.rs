@@ -23,10 +23,19 @@ impl App {
             words::describe_peer(&session.peer),
             words::describe(&session.protection)
         ));
+        let identity = session.identity();
         let resume = match std::mem::replace(&mut self.phase, Phase::Open(session)) {
             Phase::Opening(resume) => resume,
             _ => None,
         };
+        if let Some(before) = resume.as_ref().and_then(|resume| resume.identity)
+            && identity.is_some_and(|now| now != before)
+        {
+            self.note(format!("the server is not the one from before, which proved {before}"));
+            self.hint(
+                "its new identity was pinned meanwhile, as chat-deploy does; if that was not you, leave",
+            );
+        }
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
         match resume {
             Some(resume) => self.resume(now, resume),
@@ -364,10 +373,15 @@ impl App {
             Protection::Plain => PacketType::ENCRYPTION_OFF,
             Protection::Classic | Protection::Noise { .. } => PacketType::ENCRYPTION_ON,
         };
+        let mut was_asked = false;
         if let Phase::Open(session) | Phase::Leaving { session, .. } = &mut self.phase {
-            (session.protection, session.switching) = (protection, false);
+            session.protection = protection;
+            was_asked = std::mem::take(&mut session.switching);
         }
         self.show(Show::Text { kind, text });
-        self.note(words::describe(&protection));
+        // What it is from the start on was said with the connection.
+        if was_asked {
+            self.note(words::describe(&protection));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use chat_core::noise::Fingerprint;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
@@ -106,6 +107,14 @@ impl Session {
         }
     }
 
+    /// Returns who the server proved to be, if it did.
+    pub(super) fn identity(&self) -> Option<Fingerprint> {
+        match self.protection {
+            Protection::Noise { identity, .. } => Some(identity),
+            Protection::Classic | Protection::Plain => None,
+        }
+    }
+
     /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
     pub(super) fn to_resume(&self, now: Instant, unanswered: &[Request]) -> Resume {
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
@@ -117,6 +126,7 @@ impl Session {
                 Peer::Ours(_) | Peer::Original => Dialect::October,
                 Peer::January => Dialect::January,
             },
+            identity: self.identity(),
             encryption: match self.protection {
                 Protection::Noise { .. } => Encryption::Noise,
                 Protection::Classic => Encryption::Classic,
@@ -135,6 +145,8 @@ impl Session {
 pub(super) struct Resume {
     /// What it turned out to be.
     pub(super) dialect: Dialect,
+    /// Who the server proved to be.
+    pub(super) identity: Option<Fingerprint>,
     /// The same again: never less.
     pub(super) encryption: Encryption,
     pub(super) joined: bool,

@@ -17,6 +17,8 @@ use crate::link::Basis;
 
 const GREETING: &str = "Server: Client-1 has connected to the server\n";
 
+const AGAIN: &str = "* Ctrl-C again within 5 s leaves, and so does /exit";
+
 struct World {
     app: App,
     now: Instant,
@@ -302,9 +304,11 @@ fn control_c_cancels_then_leaves() {
     assert_eq!(world.later(2), ["close", "quit Interrupted"]);
 
     let mut world = World::person().connected();
-    assert_eq!(world.event(Event::Interrupt), ["* Ctrl-C again leaves, and so does /exit"]);
+    assert_eq!(world.event(Event::Interrupt), [AGAIN]);
     world.line("hello");
-    assert_eq!(world.event(Event::Interrupt), ["* Ctrl-C again leaves, and so does /exit"]);
+    assert_eq!(world.event(Event::Interrupt), [AGAIN]);
+    world.later(6);
+    assert_eq!(world.event(Event::Interrupt), [AGAIN], "somebody who comes back later means something else");
     assert_eq!(world.event(Event::Interrupt), ["send DISCONNECT"]);
     assert_eq!(world.event(Event::Interrupt), ["quit Interrupted"]);
 

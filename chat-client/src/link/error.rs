@@ -122,7 +122,7 @@ pub enum LinkError {
     /// The client's own classic keys are unusable.
     #[error("the classic keys of this client are unusable")]
     OwnKeys(#[source] OwnKeysError),
-    /// What is to be sent is larger than a packet can be.
+    /// What is to be sent is longer, as it is encrypted, than what a server takes.
     #[error("too long for one packet")]
     TooLong(#[source] FrameError),
     /// The connection is encrypted already, or a switch is under way.
@@ -289,6 +289,9 @@ impl LinkError {
             Self::Misbehaved(Misbehaviour::Frame(_)) => {
                 vec!["is it a chat server? check the port: another kind of service looks like this".to_owned()]
             }
+            Self::TooLong(_) => vec![
+                "send it in parts; the original's ciphers make six bytes of each".to_owned(),
+            ],
             Self::Pins(error) => vec![error.hint()],
             _ => Vec::new(),
         }

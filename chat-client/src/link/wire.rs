@@ -6,7 +6,7 @@
 //! Invariant: while a switch is under way nothing is sent. What is queued meanwhile waits, and leaves in the new state or
 //! not at all.
 
-use chat_core::frame::{FrameBuffer, MAX_PACKET_LEN, write_frame};
+use chat_core::frame::{FrameBuffer, FrameError, HEADER_LEN, MAX_PACKET_LEN, MAX_REQUEST_LEN, write_frame};
 use chat_core::hello::Hello;
 use chat_core::january::EXCHANGE_KEYS;
 use chat_core::noise::{self, Channel, Fingerprint, Initiator};
@@ -89,8 +89,8 @@ impl Wire {
     pub(super) fn new(agent: &str) -> Result<Self, LinkError> {
         let own_hello = Hello::new(agent).encode().into_bytes();
         let mut wire = Self::silent(own_hello);
-        write_frame(&mut wire.outbound, PacketType::HELLO, &wire.own_hello).map_err(LinkError::TooLong)?;
-        write_frame(&mut wire.outbound, PacketType::CONNECT, b"").map_err(LinkError::TooLong)?;
+        write(&mut wire.outbound, PacketType::HELLO, &wire.own_hello)?;
+        write(&mut wire.outbound, PacketType::CONNECT, b"")?;
         Ok(wire)
     }
 
@@ -101,8 +101,7 @@ impl Wire {
     /// [`LinkError::TooLong`] for absurd keys.
     pub(super) fn january(keys: january::OwnKeys) -> Result<Self, LinkError> {
         let mut wire = Self::silent(Vec::new());
-        write_frame(&mut wire.outbound, EXCHANGE_KEYS, keys.offer().as_bytes())
-            .map_err(LinkError::TooLong)?;
+        write(&mut wire.outbound, EXCHANGE_KEYS, keys.offer().as_bytes())?;
         wire.switch = Some(Switch::Exchange(Box::new(keys)));
         Ok(wire)
     }
@@ -388,21 +387,28 @@ impl Wire {
     /// Writes a packet as the present state wants it.
     fn encode(&mut self, kind: PacketType, body: &[u8]) -> Result<(), LinkError> {
         match &mut self.mode {
-            Mode::Plain => write_frame(&mut self.outbound, kind, body).map_err(LinkError::TooLong),
-            Mode::Classic(classic) => {
-                write_frame(&mut self.outbound, kind, &classic.encrypt(body)).map_err(LinkError::TooLong)
-            }
+            Mode::Plain => write(&mut self.outbound, kind, body),
+            Mode::Classic(classic) => write(&mut self.outbound, kind, &classic.encrypt(body)),
             Mode::Secure(channel) => {
                 let mut packet = Vec::new();
-                write_frame(&mut packet, kind, body).map_err(LinkError::TooLong)?;
+                write(&mut packet, kind, body)?;
                 channel.seal(&packet, &mut self.outbound).map_err(LinkError::Cipher)
             }
             Mode::January(january) => {
                 let (kind, body) = january.seal(kind, body).ok_or(LinkError::NotInJanuary(kind))?;
-                write_frame(&mut self.outbound, kind, &body).map_err(LinkError::TooLong)
+                write(&mut self.outbound, kind, &body)
             }
         }
     }
+}
+
+/// Writes a packet, if a server takes one of its length: one that does not would close the connection.
+fn write(out: &mut Vec<u8>, kind: PacketType, body: &[u8]) -> Result<(), LinkError> {
+    let len = HEADER_LEN + body.len();
+    if len > MAX_REQUEST_LEN {
+        return Err(LinkError::TooLong(FrameError::TooLong { len, max: MAX_REQUEST_LEN }));
+    }
+    write_frame(out, kind, body).map_err(LinkError::TooLong)
 }
 
 #[cfg(test)]

@@ -97,6 +97,37 @@ fn a_lost_connection_is_restored_with_encryption_login_and_room() {
 }
 
 #[test]
+fn another_identity_after_a_loss_is_told_even_if_it_is_pinned_by_now() {
+    let mut world = World::person().connected();
+    world.event(Event::Lost(reset()));
+    world.later(1);
+    let identity = Fingerprint::of(&[2; 32]);
+    let opened = world.opened(ours(), Protection::Noise { identity, basis: Basis::Pinned });
+    let Protection::Noise { identity: before, .. } = noise() else { unreachable!() };
+    let told = format!("* the server is not the one from before, which proved {before}");
+    assert!(opened.contains(&told), "{opened:?}");
+    world.event(Event::Lost(reset()));
+    world.later(1);
+    let opened = world.opened(ours(), Protection::Noise { identity, basis: Basis::Pinned });
+    assert!(!opened.iter().any(|line| line.contains("from before")), "{opened:?}");
+}
+
+#[test]
+fn encryption_from_the_start_is_explained_once() {
+    let mut world = World::person();
+    world.event(Event::Start { connect: true });
+    let opened = world.opened(Peer::Original, Protection::Classic);
+    assert!(opened[0].contains("; classic encryption: "), "{opened:?}");
+    let switched = |world: &mut World| {
+        let text = "Server: Encryption turned on for Client-1\n".to_owned();
+        world.event(Event::Incoming(Incoming::Switched { protection: Protection::Classic, text }))
+    };
+    assert_eq!(switched(&mut world), ["| Server: Encryption turned on for Client-1"]);
+    world.line("/encryption classic");
+    assert_eq!(switched(&mut world).len(), 2, "and again when somebody asks for it");
+}
+
+#[test]
 fn only_so_many_messages_are_kept_without_a_connection() {
     let mut world = World::person().connected();
     world.event(Event::Lost(reset()));

@@ -1,6 +1,6 @@
 //! The client's side of the protocol against a scripted server, without sockets.
 
-use chat_core::frame::{FrameBuffer, MAX_PACKET_LEN, packet};
+use chat_core::frame::{FrameBuffer, HEADER_LEN, MAX_PACKET_LEN, MAX_REQUEST_LEN, packet};
 use chat_core::noise::{Identity, NoiseError, respond};
 use chat_core::packet::PacketType as T;
 use proptest::prelude::*;
@@ -419,4 +419,22 @@ proptest! {
         wire.receive(&bytes);
         let _ = drain(&mut wire);
     }
+}
+
+#[test]
+fn a_packet_that_no_server_takes_is_refused_and_the_connection_goes_on() {
+    let (mut wire, mut server, _) = greeted();
+    let most = MAX_REQUEST_LEN - HEADER_LEN;
+    assert!(matches!(wire.send(T::MESSAGE, &vec![b'x'; most + 1]), Err(LinkError::TooLong(_))));
+    wire.send(T::MESSAGE, &vec![b'x'; most]).unwrap();
+    assert_eq!(server.read(&mut wire).len(), 1);
+    // As it is encrypted, it counts.
+    wire.start_classic(OwnKeys::load(&KeySource::Fresh).unwrap()).unwrap();
+    server.read(&mut wire);
+    let key = OwnKeys::load(&KeySource::Fresh).unwrap();
+    let reply = format!("Server: Encryption turned on for Client-1\n:{}", key.offer());
+    wire.receive(&packet(T::ENCRYPTION_ON, reply.as_bytes()).unwrap());
+    assert_eq!(drain(&mut wire).unwrap(), ["classic"]);
+    assert!(matches!(wire.send(T::MESSAGE, &vec![b'x'; most / 2]), Err(LinkError::TooLong(_))));
+    wire.send(T::MESSAGE, &vec![b'x'; most / 10]).unwrap();
 }
