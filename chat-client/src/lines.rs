@@ -195,27 +195,29 @@ impl Front for Lines {
 
 impl Lines {
     async fn next_event(&mut self) -> Event {
-        let (room, failed) = (self.output.room(), self.output.failed());
-        tokio::select! {
-            // With nobody to write for, there is nobody to read for; `finish` says what went wrong.
-            () = failed, if !self.cut => {
-                self.cut = true;
-                Event::EndOfInput
-            }
-            event = self.script.next() => event,
-            Some(event) = async { room.await; self.events.recv().await } => {
-                self.waiting = false;
-                if matches!(event, Event::EndOfInput) && self.script.outlasts_input() {
-                    // The program ends by what it waits for.
-                    std::future::pending::<()>().await;
+        loop {
+            let (room, failed) = (self.output.room(), self.output.failed());
+            return tokio::select! {
+                // With nobody to write for, there is nobody to read for; `finish` says what went wrong.
+                () = failed, if !self.cut => {
+                    self.cut = true;
+                    Event::EndOfInput
                 }
-                self.answer_or(event)
-            }
-            _ = self.interrupts.recv() => {
-                (self.asking, self.hidden) = (false, None);
-                Event::Interrupt
-            }
-            _ = self.terminations.recv() => Event::Terminate,
+                event = self.script.next() => event,
+                Some(event) = async { room.await; self.events.recv().await } => {
+                    self.waiting = false;
+                    if matches!(event, Event::EndOfInput) && self.script.outlasts_input() {
+                        // The program ends by what it waits for. No more comes from the input.
+                        continue;
+                    }
+                    self.answer_or(event)
+                }
+                _ = self.interrupts.recv() => {
+                    (self.asking, self.hidden) = (false, None);
+                    Event::Interrupt
+                }
+                _ = self.terminations.recv() => Event::Terminate,
+            };
         }
     }
 

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.action {
         Some(Action::Pins) => list_pins(),
-        Some(Action::Forget(address)) => forget(&address.into()),
+        Some(Action::Forget(address)) => forget(&load_settings(cli)?.0.destination(address.into()).address),
         Some(Action::Completions { shell }) => {
             // Into memory first: clap panics when its output cannot be written, as when `head` has seen enough.
             let mut script = Vec::new();
@@ -83,6 +83,8 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     // Without a name for the zone the server can only be asked for universal time.
     let zone = settings.zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
     let zone = zone.unwrap_or_else(|| "Etc/UTC".to_owned());
+    // Before there is a screen: a command that fetches a password may have to ask for another.
+    let login = login(cli)?;
     let is_scripted = matches!(cli.action, Some(Action::Send { .. } | Action::Watch(_)));
     let is_person = cli::is_interactive() && !is_scripted && !cli.options.is_for_programs();
     let wants_screen = is_person && !cli.options.wants_lines();
@@ -96,7 +98,7 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     let destination = cli.destination(settings);
     let first = Event::Start { connect: destination.is_some() };
     let mut config = cli.options.config(settings, destination, user, zone.clone());
-    config.login = login(cli)?;
+    config.login = login;
     let target = cli.options.target(&config.destination)?;
     let app = App::new(config, seed());
     let home = etcetera::home_dir().ok();
@@ -130,6 +132,8 @@ fn to_send(words: &[String]) -> anyhow::Result<String> {
         read.context("cannot read the message from standard input")?;
         text.truncate(text.trim_end_matches('\n').len());
     }
+    // A command that failed says nothing; nobody wants to hear that.
+    anyhow::ensure!(!text.is_empty(), "nothing is sent: the message is empty");
     let indent = text.len() - text.trim_start().len();
     if text.get(indent..).is_some_and(|rest| rest.starts_with('/')) {
         text.insert(indent, '/');
@@ -198,7 +202,8 @@ fn wishes(settings: &Settings, zone: &str) -> Wishes {
 /// Logs to standard error what the environment asks for; on a terminal, where it would tear the screen, nothing else.
 fn start_log(interactive: bool) {
     let default = if interactive { "off" } else { "warn" };
-    let filter = EnvFilter::try_from_env("CHAT_CLIENT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // Not CHAT_CLIENT_LOG, which is the setting `log`.
+    let filter = EnvFilter::try_from_env("CHAT_CLIENT_TRACE").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
 }
 

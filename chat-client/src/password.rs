@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::str::Utf8Error;
 
@@ -62,8 +63,7 @@ pub fn read(source: PasswordSource<'_>) -> Result<Option<Secret>, PasswordError>
     match source {
         PasswordSource::Descriptor(descriptor) => {
             let failed = |source| PasswordError::Descriptor { descriptor, source };
-            let file = File::open(format!("/dev/fd/{descriptor}")).map_err(failed)?;
-            first_line(file).map_err(failed).and_then(secret).map(Some)
+            first_line(inherited(descriptor).map_err(failed)?).map_err(failed).and_then(secret).map(Some)
         }
         PasswordSource::Command(command) => {
             let mut shell = Command::new("/bin/sh");
@@ -79,6 +79,16 @@ pub fn read(source: PasswordSource<'_>) -> Result<Option<Secret>, PasswordError>
         PasswordSource::Keyring => Ok(None),
         PasswordSource::Environment => Ok(std::env::var(VARIABLE).ok().map(Secret::new)),
     }
+}
+
+/// Opens a descriptor that the program was started with.
+fn inherited(descriptor: u32) -> io::Result<File> {
+    if descriptor == 0 {
+        // The chat goes on where the password ends. A file that is opened anew would begin with the password again, and say
+        // it to the room.
+        return Ok(io::stdin().as_fd().try_clone_to_owned()?.into());
+    }
+    File::open(format!("/dev/fd/{descriptor}"))
 }
 
 fn secret(line: Zeroizing<Vec<u8>>) -> Result<Secret, PasswordError> {

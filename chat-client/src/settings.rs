@@ -27,7 +27,7 @@ const SERVERS: &str = "servers";
 pub struct Settings {
     /// The server to connect to when none is named.
     pub host: Option<String>,
-    /// Its port, and that of every server for which none is named.
+    /// Its port.
     pub port: u16,
     /// What the title of the window begins with.
     pub title: String,
@@ -61,6 +61,21 @@ pub struct Settings {
     pub zone: Option<String>,
     /// Servers by name.
     pub servers: BTreeMap<String, Destination>,
+}
+
+impl Settings {
+    /// Says how to connect to a server; a name of the settings is the name of a host to everybody else.
+    #[must_use]
+    pub fn destination(&self, address: ServerAddress) -> Destination {
+        let named = self.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT);
+        let typed = || Destination {
+            address,
+            dialect: self.dialect,
+            encryption: self.encryption,
+            identity: None,
+        };
+        named.cloned().unwrap_or_else(typed)
+    }
 }
 
 impl Default for Settings {
@@ -294,9 +309,14 @@ impl Resolver {
             })
             .collect();
         origins.extend(self.servers);
+        // The file says more of one server than of all, but what is said now weighs more than any file.
+        let said = &self.said;
+        let is_said_now =
+            |name| matches!(said.get(name), Some((_, Source::Flag | Source::Environment(_))));
+        let (dialect_now, encryption_now) = (is_said_now("dialect"), is_said_now("encryption"));
         for Named { name, address, dialect, encryption, identity } in self.named {
-            let dialect = dialect.unwrap_or(self.settings.dialect);
-            let encryption = encryption.unwrap_or(self.settings.encryption);
+            let dialect = dialect.filter(|_| !dialect_now).unwrap_or(self.settings.dialect);
+            let encryption = encryption.filter(|_| !encryption_now).unwrap_or(self.settings.encryption);
             self.settings.servers.insert(name, Destination { address, dialect, encryption, identity });
         }
         Ok((self.settings, origins))

@@ -1,5 +1,6 @@
 //! What the person or the pipe wants: lines, commands, answers to questions.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::frame::{HEADER_LEN, MAX_REQUEST_LEN};
@@ -144,18 +145,34 @@ impl App {
             self.fail(format!("not sent: a message has at most {MAX_MESSAGE_BYTES} bytes"));
             return;
         }
-        if let Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } = &mut self.phase {
-            if resume.unsent.len() < MAX_UNSENT {
-                resume.unsent.push_back(text.to_owned());
-                self.note("kept until the connection is back");
+        if let Some((unsent, what)) = self.unsent() {
+            if unsent.len() < MAX_UNSENT {
+                unsent.push_back(text.to_owned());
+                self.note(format!("kept until {what}"));
             } else {
-                self.fail(format!("not sent: {MAX_UNSENT} messages wait for the connection already"));
+                self.fail(format!("not sent: {MAX_UNSENT} messages wait already until {what}"));
             }
             return;
         }
         let beginning = text.chars().take(REMINDER_CHARS).collect();
         // The original's input box ends every message with a line feed, and old clients show it as it comes.
         self.request(now, PacketType::MESSAGE, format!("{text}\n"), Request::Message(beginning));
+    }
+
+    /// Returns the messages that wait, and for what, if what is said now has to wait.
+    fn unsent(&mut self) -> Option<(&mut VecDeque<String>, &'static str)> {
+        match &mut self.phase {
+            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => {
+                Some((&mut resume.unsent, "the connection is back"))
+            }
+            Phase::Open(session) => Some((&mut session.gate.as_mut()?.unsent, "you are logged in again")),
+            _ => None,
+        }
+    }
+
+    /// Takes the messages that wait for a connection or a login, which is given up.
+    fn take_unsent(&mut self) -> VecDeque<String> {
+        self.unsent().map(|(unsent, _)| std::mem::take(unsent)).unwrap_or_default()
     }
 
     fn connect(&mut self, address: Option<ServerAddress>) {
@@ -175,6 +192,8 @@ impl App {
             }
             (Phase::Opening(Some(_)) | Phase::Waiting { .. }, address) => {
                 self.emit(Effect::Close);
+                let unsent = self.take_unsent();
+                self.report_unsent(unsent);
                 self.connect_anew(address);
             }
             (Phase::Idle, address) => self.connect_anew(address),
@@ -188,7 +207,18 @@ impl App {
 
     fn connect_anew(&mut self, address: Option<ServerAddress>) {
         if let Some(address) = address {
-            self.destination = self.destination(address);
+            let destination = self.destination(address);
+            // Who is to be logged in at one server is nobody at another.
+            if self.tried
+                && destination.address != self.destination.address
+                && self.config.login.take().is_some()
+            {
+                self.note(format!(
+                    "the login at the start was for {}, and is not repeated here",
+                    self.destination.address
+                ));
+            }
+            self.destination = destination;
         }
         self.backoff.reset();
         self.open_anew();
@@ -205,6 +235,8 @@ impl App {
         match &self.phase {
             Phase::Opening(_) | Phase::Waiting { .. } => {
                 self.emit(Effect::Close);
+                let unsent = self.take_unsent();
+                self.report_unsent(unsent);
                 self.phase = Phase::Idle;
                 self.note("no longer trying to connect");
             }
@@ -215,6 +247,15 @@ impl App {
 
     /// Leaves the server, if there is one, and the program.
     pub(super) fn leave(&mut self, now: Instant, exit: Exit) {
+        let waiting = self.unsent().map_or(0, |(unsent, _)| unsent.len());
+        if waiting > 0 && exit != Exit::Interrupted && self.config.interactive && !self.warned {
+            self.warned = true;
+            self.fail(format!("{waiting} messages were not sent yet"));
+            self.hint("/exit again leaves without them");
+            return;
+        }
+        let unsent = self.take_unsent();
+        self.report_unsent(unsent);
         match &mut self.phase {
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => self.emit(Effect::Quit(exit)),
             Phase::Open(_) => self.start_leaving(now, Some(exit)),
@@ -334,9 +375,8 @@ impl App {
 
     fn log_out(&mut self, now: Instant) {
         let Some(session) = self.session() else { return };
-        let user =
-            session.requests.newest_login().or(session.me.login.as_ref().map(|login| login.user.as_str()));
-        match user.map(str::to_owned) {
+        let login = session.requests.newest_login().or(session.me.login.as_ref());
+        match login.map(|login| login.user.clone()) {
             Some(user) => self.request(now, PacketType::LOGOUT, String::new(), Request::Logout { user }),
             // The server says nothing to somebody who is not logged in.
             None => self.fail("not logged in"),

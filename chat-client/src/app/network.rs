@@ -6,6 +6,7 @@ use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
 use chat_core::{january, roster, text};
 
+use super::gate::Gate;
 use super::requests::{Request, Settled};
 use super::session::{Resume, Session};
 use super::{
@@ -48,8 +49,16 @@ impl App {
         if self.config.join && !self.is_joined() {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
-        if let Some(account) = self.config.login.clone() {
-            self.identify(now, AccountRequest::Login, account);
+        let Some(account) = self.config.login.clone() else { return };
+        self.identify(now, AccountRequest::Login, account);
+        if let Phase::Open(session) = &mut self.phase
+            && !self.config.interactive
+        {
+            match session.requests.newest_login() {
+                Some(login) => session.gate = Some(Gate::at_start(login.clone())),
+                // What came in the way has been said.
+                None => self.leave(now, Exit::Failed),
+            }
         }
     }
 
@@ -57,14 +66,15 @@ impl App {
         let Resume { joined, login, lost, unsent, .. } = resume;
         let seconds = now.saturating_duration_since(lost).as_secs_f64().ceil();
         self.note(format!("back after {seconds} s; what others said meanwhile has not come here"));
-        if let Some(login) = login {
-            self.send_credentials(now, AccountRequest::Login, login);
+        if let Some(login) = &login {
+            self.send_credentials(now, AccountRequest::Login, login.clone());
         }
         if joined && !self.is_joined() {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
-        for text in unsent {
-            self.say(now, &text);
+        match (login, &mut self.phase) {
+            (Some(login), Phase::Open(session)) => session.gate = Some(Gate::after_loss(login, unsent)),
+            _ => unsent.iter().for_each(|text| self.say(now, text)),
         }
     }
 
@@ -87,8 +97,11 @@ impl App {
                 self.note("its own cipher can be broken by anybody who listens");
                 self.ask(Asked::January, "connect all the same? [y/N] ", false);
             }
-            _ => {
+            other => {
                 self.fail_with(error);
+                if let Phase::Opening(Some(resume)) = other {
+                    self.report_unsent(resume.unsent);
+                }
                 self.without_connection();
             }
         }
@@ -117,7 +130,9 @@ impl App {
                     // These are asked for again.
                     unanswered.retain(|request| !matches!(request, Request::Login(_) | Request::Join));
                     self.report_unanswered(&unanswered);
-                    if session.restarting {
+                    // At once, but not for ever: one that goes on restarting is waited for like any other.
+                    if session.restarting && self.backoff.attempts() == 0 {
+                        self.backoff.next_wait();
                         self.note("the server is restarting; reconnecting");
                         self.reopen(resume);
                     } else {
@@ -125,6 +140,7 @@ impl App {
                     }
                 } else {
                     self.report_unanswered(&unanswered);
+                    self.report_unsent(session.gate.map(|gate| gate.unsent).unwrap_or_default());
                     self.fail_with(error);
                     self.without_connection();
                 }
@@ -137,6 +153,7 @@ impl App {
     fn wait(&mut self, now: Instant, resume: Resume, error: &LinkError) {
         if !self.config.interactive && self.backoff.attempts() >= MAX_ATTEMPTS_IN_PIPE {
             self.fail_with(error);
+            self.report_unsent(resume.unsent);
             self.without_connection();
             return;
         }
@@ -170,6 +187,8 @@ impl App {
             Phase::Open(session) => {
                 let expired = session.requests.expire(now);
                 self.report_unanswered(&expired);
+                self.judge_gate(now, &expired);
+                self.try_gate(now);
                 self.show_users_if_due();
             }
             Phase::Waiting { until, resume } if *until <= now => {
@@ -263,18 +282,19 @@ impl App {
             _ => {}
         }
         let still_answering = answered.is_some();
-        let keep = match (reply, answered) {
+        let (mut keep, mut is_logged_in, mut failed) = (None, false, unanswered.clone());
+        match (reply, answered) {
             (Some(Reply::LoggedIn { .. }), Some(Request::Login(mut login))) => {
-                let keep =
-                    std::mem::take(&mut login.keep).then(|| (login.user.clone(), login.password.clone()));
+                let wanted = std::mem::take(&mut login.keep);
+                keep = wanted.then(|| (login.user.clone(), login.password.clone()));
                 session.me.login = Some(login);
-                keep
+                is_logged_in = true;
             }
             (Some(Reply::Registered(_)), Some(Request::Register { user, keep: Some(password) })) => {
-                Some((user, password))
+                keep = Some((user, password));
             }
-            _ => None,
-        };
+            (_, answered) => failed.extend(answered),
+        }
         if let Phase::Leaving { by, then, .. } = &mut self.phase
             && still_answering
             && *then != Some(Exit::Interrupted)
@@ -285,6 +305,11 @@ impl App {
         self.report_unanswered(&unanswered);
         if let Some((user, password)) = keep {
             self.keep_password(&user, password);
+        }
+        if is_logged_in {
+            self.logged_in(now);
+        } else {
+            self.judge_gate(now, &failed);
         }
         matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)))
     }
@@ -328,11 +353,7 @@ impl App {
     fn noticed(&mut self, body: &str) {
         let Some(notice) = Notice::parse(body) else { return };
         let code = NoticeCode::from_word(&notice.code);
-        let answers_nothing = matches!(
-            code,
-            Some(NoticeCode::TooSlow | NoticeCode::Idle | NoticeCode::Full | NoticeCode::Restart) | None
-        );
-        if answers_nothing {
+        if self.answers_nothing(code) {
             self.note(format!("the server says: {}", notice.text));
             if let (Some(NoticeCode::Restart), Phase::Open(session)) = (code, &mut self.phase) {
                 session.restarting = true;
@@ -344,6 +365,22 @@ impl App {
         let what = refused.map(|request| format!("{} was refused: ", request.name())).unwrap_or_default();
         self.fail(format!("{what}{}", notice.text));
         self.show_users_if_due();
+    }
+
+    /// Tells whether a notice is about the connection rather than about what was asked.
+    fn answers_nothing(&self, code: Option<NoticeCode>) -> bool {
+        match code {
+            // Messages that come too fast are only read later; registrations are refused.
+            Some(NoticeCode::RateLimited) => match &self.phase {
+                Phase::Open(session) | Phase::Leaving { session, .. } => {
+                    !session.requests.begins_with_register()
+                }
+                _ => true,
+            },
+            Some(NoticeCode::TooSlow | NoticeCode::Idle | NoticeCode::Full | NoticeCode::Kicked) => true,
+            Some(NoticeCode::Restart) | None => true,
+            _ => false,
+        }
     }
 
     fn said_goodbye(&mut self, text: String) {
@@ -358,10 +395,11 @@ impl App {
                 }
                 self.left(then);
             }
-            Phase::Open(_) => {
+            Phase::Open(session) => {
                 self.emit(Effect::Close);
                 self.show(Show::Text { kind: PacketType::DISCONNECT, text });
                 self.fail("the server ended the connection");
+                self.report_unsent(session.gate.map(|gate| gate.unsent).unwrap_or_default());
                 self.without_connection();
             }
             other => self.phase = other,

@@ -123,10 +123,10 @@ impl Requests {
         self.waiting.iter().any(|(request, _)| is_such(request))
     }
 
-    /// Returns the user who is being logged in.
-    pub(super) fn newest_login(&self) -> Option<&str> {
+    /// Returns the login that was asked for last.
+    pub(super) fn newest_login(&self) -> Option<&Login> {
         self.waiting.iter().rev().find_map(|(request, _)| match request {
-            Request::Login(login) => Some(login.user.as_str()),
+            Request::Login(login) => Some(login),
             _ => None,
         })
     }
@@ -160,6 +160,12 @@ impl Requests {
             self.waiting.push_front((rest, now));
         }
         Settled { answered: Some(answered), unanswered: keep_sent(unanswered) }
+    }
+
+    /// Tells whether the oldest request that was sent is a registration.
+    pub(super) fn begins_with_register(&self) -> bool {
+        let mut sent = self.waiting.iter().filter(|(request, _)| !matches!(request, Request::ShowUsers));
+        matches!(sent.next(), Some((Request::Register { .. }, _)))
     }
 
     /// Takes the oldest request out because the server refused it without saying which.

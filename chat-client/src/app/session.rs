@@ -7,6 +7,7 @@ use chat_core::noise::Fingerprint;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
+use super::gate::Gate;
 use super::requests::{Request, Requests};
 use crate::link::{Dialect, Encryption, Peer, Protection};
 use crate::replies::Reply;
@@ -74,6 +75,8 @@ pub(super) struct Session {
     /// Who is in the room, once the server has said so.
     pub(super) users: Option<Vec<String>>,
     pub(super) requests: Requests,
+    /// A login that what is said waits for.
+    pub(super) gate: Option<Gate>,
     /// How long the server took to answer when it was last asked.
     pub(super) round_trip: Option<Duration>,
     /// The server has said that it ends and comes back.
@@ -102,6 +105,7 @@ impl Session {
             me: Me::new(greeting),
             users: None,
             requests: Requests::new(patience),
+            gate: None,
             round_trip,
             restarting: false,
         }
@@ -116,7 +120,8 @@ impl Session {
     }
 
     /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
-    pub(super) fn to_resume(&self, now: Instant, unanswered: &[Request]) -> Resume {
+    pub(super) fn to_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
+        let gate = self.gate.take();
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
             Request::Login(login) => Some(login.clone()),
             _ => None,
@@ -133,9 +138,9 @@ impl Session {
                 Protection::Plain => Encryption::Off,
             },
             joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
-            login: logging_in.or_else(|| self.me.login.clone()),
+            unsent: gate.as_ref().map(|gate| gate.unsent.clone()).unwrap_or_default(),
+            login: logging_in.or_else(|| self.me.login.clone()).or(gate.map(|gate| gate.login)),
             lost: now,
-            unsent: VecDeque::new(),
         }
     }
 }

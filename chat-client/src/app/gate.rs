@@ -1,0 +1,130 @@
+//! Nothing is said under another name: what is said waits while a login that it depends on is unanswered.
+//!
+//! A program that names its user, and whoever was logged in when the connection was lost, wants to be heard as that user or
+//! not at all. After a loss that the server has not noticed yet it still has the old connection, and refuses the login; so
+//! that is tried again for a while.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::requests::Request;
+use super::session::Login;
+use super::{AccountRequest, App, Exit, Phase};
+
+/// How long to wait before each further attempt to log in after a lost connection; a server of ours takes a minute and a
+/// half to notice that nobody is there any more.
+const WAITS_SECONDS: [u64; 7] = [1, 2, 4, 8, 16, 30, 60];
+
+/// A login that is waited for.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) login: Login,
+    /// What waits for it.
+    pub(super) unsent: VecDeque<String>,
+    after: After,
+}
+
+/// What the login came after.
+#[derive(Debug)]
+enum After {
+    /// The program's start.
+    Start,
+    /// A lost connection: so many attempts were refused; the next one is due, unless one is under way.
+    Loss { refused: usize, retry: Option<Instant> },
+}
+
+impl Gate {
+    /// A login that a program begins with.
+    pub(super) fn at_start(login: Login) -> Self {
+        Self { login, unsent: VecDeque::new(), after: After::Start }
+    }
+
+    /// A login that was there before the connection was lost, and what was said since.
+    pub(super) fn after_loss(login: Login, unsent: VecDeque<String>) -> Self {
+        Self { login, unsent, after: After::Loss { refused: 0, retry: None } }
+    }
+
+    /// Returns when the login is to be tried again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.after {
+            After::Start => None,
+            After::Loss { retry, .. } => retry,
+        }
+    }
+
+    /// Counts a refusal; returns how long to wait before the next attempt, if there should be one.
+    fn refused(&mut self, now: Instant) -> Option<Duration> {
+        let After::Loss { refused, retry } = &mut self.after else { return None };
+        let wait = WAITS_SECONDS.get(*refused).copied().map(Duration::from_secs);
+        *refused += 1;
+        *retry = wait.map(|wait| now + wait);
+        wait
+    }
+}
+
+impl App {
+    /// Lets what waited for a login go.
+    pub(super) fn logged_in(&mut self, now: Instant) {
+        let Some(gate) = self.take_gate() else { return };
+        for text in gate.unsent {
+            self.say(now, &text);
+        }
+    }
+
+    /// Takes note of logins among the requests that were refused or stay unanswered.
+    pub(super) fn judge_gate(&mut self, now: Instant, failed: &[Request]) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        let Some(gate) = &mut session.gate else { return };
+        let is_it =
+            |request: &Request| matches!(request, Request::Login(login) if login.user == gate.login.user);
+        if !failed.iter().any(is_it) {
+            return;
+        }
+        let user = gate.login.user.clone();
+        if let Some(wait) = gate.refused(now) {
+            self.note(format!(
+                "not logged in as {user} yet: the server may still have the lost connection; trying again in {} s",
+                wait.as_secs()
+            ));
+            return;
+        }
+        self.give_gate_up(now, &user);
+    }
+
+    /// Logs in again if it is time to.
+    pub(super) fn try_gate(&mut self, now: Instant) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        let Some(Gate { login, after: After::Loss { retry, .. }, .. }) = &mut session.gate else { return };
+        if retry.take_if(|due| *due <= now).is_some() {
+            let login = login.clone();
+            self.send_credentials(now, AccountRequest::Login, login);
+        }
+    }
+
+    /// Goes on without the login: a program is not to be heard under another name, a person decides.
+    fn give_gate_up(&mut self, now: Instant, user: &str) {
+        let unsent = self.take_gate().map(|gate| gate.unsent).unwrap_or_default();
+        self.report_unsent(unsent);
+        if self.config.interactive {
+            self.fail(format!("not logged in as {user} any more: what you say now comes from another name"));
+            self.hint(format!("/login {user} tries again"));
+        } else {
+            self.fail(format!("not logged in as {user}: nothing is said under another name"));
+            self.leave(now, Exit::Failed);
+        }
+    }
+
+    /// Tells of messages that will not be sent, so that they can be said again.
+    pub(super) fn report_unsent(&mut self, unsent: VecDeque<String>) {
+        for text in unsent {
+            self.fail(format!("never sent: {text}"));
+        }
+    }
+
+    fn take_gate(&mut self) -> Option<Gate> {
+        match &mut self.phase {
+            Phase::Open(session) => session.gate.take(),
+            _ => None,
+        }
+    }
+}
