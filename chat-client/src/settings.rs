@@ -68,12 +68,8 @@ impl Settings {
     #[must_use]
     pub fn destination(&self, address: ServerAddress) -> Destination {
         let named = self.servers.get(address.host()).filter(|_| address.port() == DEFAULT_PORT);
-        let typed = || Destination {
-            address,
-            dialect: self.dialect,
-            encryption: self.encryption,
-            identity: None,
-        };
+        let typed =
+            || Destination { address, dialect: self.dialect, encryption: self.encryption, identity: None };
         named.cloned().unwrap_or_else(typed)
     }
 }
@@ -311,8 +307,7 @@ impl Resolver {
         origins.extend(self.servers);
         // The file says more of one server than of all, but what is said now weighs more than any file.
         let said = &self.said;
-        let is_said_now =
-            |name| matches!(said.get(name), Some((_, Source::Flag | Source::Environment(_))));
+        let is_said_now = |name| matches!(said.get(name), Some((_, Source::Flag | Source::Environment(_))));
         let (dialect_now, encryption_now) = (is_said_now("dialect"), is_said_now("encryption"));
         for Named { name, address, dialect, encryption, identity } in self.named {
             let dialect = dialect.filter(|_| !dialect_now).unwrap_or(self.settings.dialect);
