@@ -337,6 +337,7 @@ impl App {
         } else {
             self.react(now, event);
         }
+        self.judge_start(now);
         if self.wants_line()
             && let Some(held) = self.held.take()
         {
@@ -480,7 +481,9 @@ impl App {
     /// Connects again, to restore what was lost.
     fn reopen(&mut self, resume: Resume) {
         let Resume { dialect, encryption, .. } = resume;
-        self.open(Destination { dialect, encryption, ..self.destination.clone() }, Some(resume));
+        let identity = resume.identity.or(self.destination.identity);
+        let address = self.destination.address.clone();
+        self.open(Destination { address, dialect, encryption, identity }, Some(resume));
     }
 
     fn open(&mut self, destination: Destination, resume: Option<Resume>) {

@@ -79,7 +79,6 @@ pub enum Action {
         /// The server: a name in the settings, HOST or HOST:PORT
         server: String,
         /// The message; without one, standard input is sent as one. One that may begin with a dash goes behind --
-        #[arg(trailing_var_arg = true)]
         message: Vec<String>,
     },
     /// Print what is said, without reading standard input

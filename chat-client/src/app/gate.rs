@@ -18,7 +18,7 @@ const WAITS_SECONDS: [u64; 7] = [1, 2, 4, 8, 16, 30, 60];
 /// A login that is waited for.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) login: Login,
+    user: String,
     /// What waits for it.
     pub(super) unsent: VecDeque<String>,
     after: After,
@@ -30,18 +30,27 @@ enum After {
     /// The program's start.
     Start,
     /// A lost connection: so many attempts were refused; the next one is due, unless one is under way.
-    Loss { refused: usize, retry: Option<Instant> },
+    Loss { login: Login, refused: usize, retry: Option<Instant> },
 }
 
 impl Gate {
     /// A login that a program begins with.
-    pub(super) fn at_start(login: Login) -> Self {
-        Self { login, unsent: VecDeque::new(), after: After::Start }
+    pub(super) fn at_start(user: String) -> Self {
+        Self { user, unsent: VecDeque::new(), after: After::Start }
     }
 
     /// A login that was there before the connection was lost, and what was said since.
     pub(super) fn after_loss(login: Login, unsent: VecDeque<String>) -> Self {
-        Self { login, unsent, after: After::Loss { refused: 0, retry: None } }
+        Self { user: login.user.clone(), unsent, after: After::Loss { login, refused: 0, retry: None } }
+    }
+
+    /// Returns what waits, and the login to try again when this connection, too, is lost.
+    pub(super) fn into_parts(self) -> (VecDeque<String>, Option<Login>) {
+        let login = match self.after {
+            After::Start => None,
+            After::Loss { login, .. } => Some(login),
+        };
+        (self.unsent, login)
     }
 
     /// Returns when the login is to be tried again.
@@ -54,7 +63,7 @@ impl Gate {
 
     /// Counts a refusal; returns how long to wait before the next attempt, if there should be one.
     fn refused(&mut self, now: Instant) -> Option<Duration> {
-        let After::Loss { refused, retry } = &mut self.after else { return None };
+        let After::Loss { refused, retry, .. } = &mut self.after else { return None };
         let wait = WAITS_SECONDS.get(*refused).copied().map(Duration::from_secs);
         *refused += 1;
         *retry = wait.map(|wait| now + wait);
@@ -75,12 +84,11 @@ impl App {
     pub(super) fn judge_gate(&mut self, now: Instant, failed: &[Request]) {
         let Phase::Open(session) = &mut self.phase else { return };
         let Some(gate) = &mut session.gate else { return };
-        let is_it =
-            |request: &Request| matches!(request, Request::Login(login) if login.user == gate.login.user);
-        if !failed.iter().any(is_it) {
+        let is_it = |request: &Request| matches!(request, Request::Login(login) if login.user == gate.user);
+        if matches!(gate.after, After::Start) || !failed.iter().any(is_it) {
             return;
         }
-        let user = gate.login.user.clone();
+        let user = gate.user.clone();
         if let Some(wait) = gate.refused(now) {
             self.note(format!(
                 "not logged in as {user} yet: the server may still have the lost connection; trying again in {} s",
@@ -88,28 +96,43 @@ impl App {
             ));
             return;
         }
-        self.give_gate_up(now, &user);
+        let unsent = self.take_gate().map(|gate| gate.unsent).unwrap_or_default();
+        self.go_on_without(now, &user, unsent);
     }
 
     /// Logs in again if it is time to.
     pub(super) fn try_gate(&mut self, now: Instant) {
         let Phase::Open(session) = &mut self.phase else { return };
-        let Some(Gate { login, after: After::Loss { retry, .. }, .. }) = &mut session.gate else { return };
+        let Some(Gate { after: After::Loss { login, retry, .. }, .. }) = &mut session.gate else { return };
         if retry.take_if(|due| *due <= now).is_some() {
             let login = login.clone();
             self.send_credentials(now, AccountRequest::Login, login);
         }
     }
 
+    /// Gives up the login that a program begins with if nothing is under way any more that could bring it about. What came in
+    /// the way has been said.
+    pub(super) fn judge_start(&mut self, now: Instant) {
+        let Phase::Open(session) = &self.phase else { return };
+        if let Some(Gate { user, after: After::Start, .. }) = &session.gate
+            && self.asked.is_none()
+            && session.requests.newest_login().is_none()
+        {
+            let user = user.clone();
+            self.go_on_without(now, &user, VecDeque::new());
+        }
+    }
+
     /// Goes on without the login: a program is not to be heard under another name, a person decides.
-    fn give_gate_up(&mut self, now: Instant, user: &str) {
-        let unsent = self.take_gate().map(|gate| gate.unsent).unwrap_or_default();
+    pub(super) fn go_on_without(&mut self, now: Instant, user: &str, unsent: VecDeque<String>) {
         self.report_unsent(unsent);
         if self.config.interactive {
             self.fail(format!("not logged in as {user} any more: what you say now comes from another name"));
             self.hint(format!("/login {user} tries again"));
         } else {
             self.fail(format!("not logged in as {user}: nothing is said under another name"));
+            // Nor is what it had said already.
+            self.held = None;
             self.leave(now, Exit::Failed);
         }
     }

@@ -250,7 +250,8 @@ impl App {
         let waiting = self.unsent().map_or(0, |(unsent, _)| unsent.len());
         if waiting > 0 && exit != Exit::Interrupted && self.config.interactive && !self.warned {
             self.warned = true;
-            self.fail(format!("{waiting} messages were not sent yet"));
+            let messages = if waiting == 1 { "1 message was" } else { &format!("{waiting} messages were") };
+            self.fail(format!("{messages} not sent yet"));
             self.hint("/exit again leaves without them");
             return;
         }

@@ -8,13 +8,24 @@ use chat_core::{january, roster, text};
 
 use super::gate::Gate;
 use super::requests::{Request, Settled};
-use super::session::{Resume, Session};
+use super::session::{Login, Resume, Session};
 use super::{
     AccountRequest, App, Asked, Effect, Exit, LEAVE_PATIENCE, MAX_ATTEMPTS_IN_PIPE, Phase, STEADY, Show,
     error_chain, words,
 };
 use crate::link::{Encryption, Incoming, LinkError, Protection};
 use crate::replies::Reply;
+
+/// What follows from a text of the server, beside what it says.
+#[derive(Debug, Default)]
+struct Conclusions {
+    /// It refuses something.
+    is_refusal: bool,
+    /// A login has succeeded.
+    is_logged_in: bool,
+    /// Requests that have not.
+    failed: Vec<Request>,
+}
 
 impl App {
     pub(super) fn opened(&mut self, now: Instant, session: Session, greeting: String) {
@@ -50,22 +61,21 @@ impl App {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
         let Some(account) = self.config.login.clone() else { return };
-        self.identify(now, AccountRequest::Login, account);
         if let Phase::Open(session) = &mut self.phase
             && !self.config.interactive
         {
-            match session.requests.newest_login() {
-                Some(login) => session.gate = Some(Gate::at_start(login.clone())),
-                // What came in the way has been said.
-                None => self.leave(now, Exit::Failed),
-            }
+            session.gate = Some(Gate::at_start(account.user.clone()));
         }
+        self.identify(now, AccountRequest::Login, account);
     }
 
     fn resume(&mut self, now: Instant, resume: Resume) {
         let Resume { joined, login, lost, unsent, .. } = resume;
         let seconds = now.saturating_duration_since(lost).as_secs_f64().ceil();
         self.note(format!("back after {seconds} s; what others said meanwhile has not come here"));
+        // That a password may go out in the clear was agreed to for the connection that is lost.
+        let plain_agreed = self.config.allow_plain_passwords;
+        let login = login.map(|login| Login { plain_agreed, ..login });
         if let Some(login) = &login {
             self.send_credentials(now, AccountRequest::Login, login.clone());
         }
@@ -73,8 +83,11 @@ impl App {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
         }
         match (login, &mut self.phase) {
-            (Some(login), Phase::Open(session)) => session.gate = Some(Gate::after_loss(login, unsent)),
-            _ => unsent.iter().for_each(|text| self.say(now, text)),
+            (Some(login), Phase::Open(session)) if session.requests.newest_login().is_some() => {
+                session.gate = Some(Gate::after_loss(login, unsent));
+            }
+            (Some(login), _) => self.go_on_without(now, &login.user, unsent),
+            (None, _) => unsent.iter().for_each(|text| self.say(now, text)),
         }
     }
 
@@ -262,16 +275,23 @@ impl App {
 
     fn told(&mut self, now: Instant, kind: PacketType, text: String) {
         let reply = Reply::read(kind, &text);
-        let refusal = self.settle(now, kind, reply.as_ref());
+        let Conclusions { is_refusal, is_logged_in, failed } = self.settle(now, kind, reply.as_ref());
         self.show(Show::Text { kind, text });
         // The text says it; the exit status must, too.
-        self.failed |= refusal;
+        self.failed |= is_refusal;
+        if is_logged_in {
+            self.logged_in(now);
+        } else {
+            self.judge_gate(now, &failed);
+        }
         self.show_users_if_due();
     }
 
-    /// Draws the conclusions from a text; tells whether it refuses something.
-    fn settle(&mut self, now: Instant, kind: PacketType, reply: Option<&Reply<'_>>) -> bool {
-        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return false };
+    /// Draws the conclusions from a text that is about to be shown.
+    fn settle(&mut self, now: Instant, kind: PacketType, reply: Option<&Reply<'_>>) -> Conclusions {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else {
+            return Conclusions::default();
+        };
         let Settled { answered, unanswered } = session.requests.settle(now, kind, reply, &session.me);
         match reply {
             Some(Reply::Joined(who)) if session.me.is(who) => session.joined = true,
@@ -306,12 +326,8 @@ impl App {
         if let Some((user, password)) = keep {
             self.keep_password(&user, password);
         }
-        if is_logged_in {
-            self.logged_in(now);
-        } else {
-            self.judge_gate(now, &failed);
-        }
-        matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)))
+        let is_refusal = matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)));
+        Conclusions { is_refusal, is_logged_in, failed }
     }
 
     fn report_unanswered(&mut self, requests: &[Request]) {

@@ -121,7 +121,7 @@ impl Session {
 
     /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
     pub(super) fn to_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
-        let gate = self.gate.take();
+        let (unsent, awaited) = self.gate.take().map(Gate::into_parts).unwrap_or_default();
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
             Request::Login(login) => Some(login.clone()),
             _ => None,
@@ -137,9 +137,13 @@ impl Session {
                 Protection::Classic => Encryption::Classic,
                 Protection::Plain => Encryption::Off,
             },
+            identity: match self.protection {
+                Protection::Noise { identity, .. } => Some(identity),
+                Protection::Classic | Protection::Plain => None,
+            },
             joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
-            unsent: gate.as_ref().map(|gate| gate.unsent.clone()).unwrap_or_default(),
-            login: logging_in.or_else(|| self.me.login.clone()).or(gate.map(|gate| gate.login)),
+            unsent,
+            login: logging_in.or_else(|| self.me.login.clone()).or(awaited),
             lost: now,
         }
     }
@@ -154,6 +158,8 @@ pub(super) struct Resume {
     pub(super) identity: Option<Fingerprint>,
     /// The same again: never less.
     pub(super) encryption: Encryption,
+    /// Who the server proved to be, and must prove to be again.
+    pub(super) identity: Option<Fingerprint>,
     pub(super) joined: bool,
     pub(super) login: Option<Login>,
     /// When it was lost.

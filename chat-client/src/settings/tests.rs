@@ -54,6 +54,20 @@ fn servers_have_names() {
 }
 
 #[test]
+fn what_is_said_now_weighs_more_than_what_the_file_says_of_one_server() {
+    let file = "[servers.home]\nhost = \"chat.example\"\nencryption = \"off\"\n";
+    let home = |flags: &[(&str, &str)], environment: Option<&str>| {
+        let environment =
+            |name: &str| environment.filter(|_| name == "CHAT_CLIENT_ENCRYPTION").map(str::to_owned);
+        let (settings, _) = resolve(sources(flags, file), environment).unwrap();
+        settings.destination(ServerAddress::new("home", DEFAULT_PORT)).encryption
+    };
+    assert_eq!(home(&[], None), Encryption::Off);
+    assert_eq!(home(&[("encryption", "noise")], None), Encryption::Noise);
+    assert_eq!(home(&[], Some("classic")), Encryption::Classic);
+}
+
+#[test]
 fn every_mistake_is_reported() {
     let file = "prot = 1\nmouse = 3\ntheme = \"pink\"\n[colours]\ntext = \"mauve-ish\"\n[servers]\nx = 1\n[servers.y]\nport = 0\nname = \"z\"\n";
     let environment = |name: &str| (name == "CHAT_CLIENT_ZONE").then(|| "Mars/Base".to_owned());

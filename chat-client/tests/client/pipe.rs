@@ -354,8 +354,22 @@ fn a_password_comes_from_where_nobody_else_reads_it() {
     let by_input = [&as_bob[..], &["--password-fd", "0"]].concat();
     let (out, err, status) = run(&home, &by_input, None, "two words\nhello\n");
     assert!(status == 0 && out.ends_with("bob: hello\n"), "{out}{err}");
-    let (out, err, status) = run(&home, &as_bob, None, "");
-    assert!(status == 1 && err.contains("a password is needed"), "{out}{err}");
+    // The same from a file, which must not be read twice: its first line would be said in the room.
+    let file = home.path().join("input");
+    std::fs::write(&file, "two words\nhello\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-client"));
+    command.args(&by_input).env_clear().env("HOME", home.path()).env("TZ", "UTC");
+    let output = command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.ends_with("bob: hello\n") && !out.contains("two words"), "{out}");
+    // Nobody is heard under another name.
+    for (password, said) in [(None, "a password is needed"), (Some("wrong"), "not logged in as bob")] {
+        let (out, err, status) = run(&home, &as_bob, password, "hello\n");
+        assert!(status == 1 && err.contains(said) && !out.contains("hello"), "{out}{err}");
+    }
+    let address = server.address().to_string();
+    let (_, err, status) = run(&home, &["send", &address], None, "");
+    assert!(status == 1 && err.contains("nothing is sent"), "{err}");
     let (_, err, status) = run(&home, &[&as_bob[..], &["--password-fd", "77"]].concat(), None, "");
     assert!(status == 1 && err.contains("file descriptor 77"), "{err}");
 }

@@ -92,8 +92,102 @@ fn a_lost_connection_is_restored_with_encryption_login_and_room() {
     world.later(2);
     let opened = world.opened(ours(), noise());
     assert_eq!(opened[2], "* back after 3 s; what others said meanwhile has not come here");
-    let sent = ["send LOGIN alice:secret", "send JOIN", "send MESSAGE hello?", "send MESSAGE anybody?"];
-    assert_eq!(opened[3..], sent);
+    assert_eq!(opened[3..], ["send LOGIN alice:secret", "send JOIN"]);
+    assert_eq!(world.line("still there?"), ["* kept until you are logged in again"]);
+    let back = world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    let sent = ["send MESSAGE hello?", "send MESSAGE anybody?", "send MESSAGE still there?"];
+    assert_eq!(back[1..], sent, "nothing is said under another name");
+}
+
+/// A server that has not noticed the loss takes alice to be there still.
+#[test]
+fn a_login_that_is_refused_after_a_loss_is_tried_again() {
+    let refused = "Server: Unable to login as alice\n";
+    let mut world = World::person().connected();
+    world.line("/login alice secret");
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    world.event(Event::Lost(reset()));
+    world.line("hello?");
+    world.later(1);
+    world.opened(ours(), noise());
+    let told = world.packet(PacketType::LOGIN, refused);
+    assert!(told.iter().any(|told| told.contains("not logged in as alice yet")), "{told:?}");
+    assert_eq!(world.later(1), ["send LOGIN alice:secret"]);
+    // Lost once more, it still knows.
+    world.event(Event::Lost(reset()));
+    world.later(5);
+    assert_eq!(world.opened(ours(), noise())[3..], ["send LOGIN alice:secret"]);
+    let mut attempts = 0;
+    let given_up = loop {
+        let told = world.packet(PacketType::LOGIN, refused);
+        if world.later(60) != ["send LOGIN alice:secret"] {
+            break told;
+        }
+        attempts += 1;
+    };
+    assert_eq!(attempts, 7);
+    assert!(given_up.contains(&"! never sent: hello?".to_owned()), "{given_up:?}");
+    assert!(given_up.last().unwrap().starts_with("! not logged in as alice any more"), "{given_up:?}");
+    assert_eq!(world.line("so be it"), ["send MESSAGE so be it"]);
+}
+
+#[test]
+fn a_program_says_nothing_under_another_name() {
+    let account = || Account { user: "bot".to_owned(), password: Some(Secret::new("pw")), keep: false };
+    let mut world = World::new(|config| config.login = Some(account())).connected();
+    assert!(!world.app.wants_line());
+    let refused = world.packet(PacketType::LOGIN, "Server: Unable to login as bot\n");
+    assert_eq!(
+        refused[1..],
+        ["! not logged in as bot: nothing is said under another name", "send DISCONNECT"]
+    );
+    let mut world = World::new(|config| config.login = Some(account())).connected();
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as bot\n");
+    assert!(world.app.wants_line());
+}
+
+#[test]
+fn what_was_kept_and_cannot_be_sent_is_named() {
+    let lost = || {
+        let mut world = World::person().connected();
+        world.event(Event::Lost(reset()));
+        world.line("hello?");
+        world
+    };
+    let never = "! never sent: hello?".to_owned();
+    let mut world = lost();
+    world.later(1);
+    assert!(world.event(Event::OpenFailed(changed())).contains(&never));
+    assert!(lost().line("/disconnect").contains(&never));
+    assert!(lost().line("/connect other 2").contains(&never));
+    let mut world = lost();
+    assert_eq!(world.line("/exit"), ["! 1 message was not sent yet"]);
+    assert_eq!(world.line("/exit"), ["! never sent: hello?", "quit Done"]);
+}
+
+#[test]
+fn a_server_that_goes_on_restarting_is_waited_for() {
+    let mut world = World::person().connected();
+    let restart = |world: &mut World| {
+        world.notice(NoticeCode::Restart, "back soon");
+        world.event(Event::Lost(LinkError::Closed))
+    };
+    assert_eq!(restart(&mut world).last().unwrap(), "open home:1 Noise", "at once");
+    world.opened(ours(), noise());
+    assert!(restart(&mut world).last().unwrap().contains("reconnecting in"), "not at once again");
+}
+
+#[test]
+fn the_server_must_prove_again_who_it_is() {
+    let mut world = World::person().connected();
+    world.event(Event::Lost(reset()));
+    world.now += Duration::from_secs(1);
+    let effects = world.app.handle(world.now, Event::Deadline);
+    let demanded = effects.iter().find_map(|effect| match effect {
+        Effect::Open(destination) => destination.identity,
+        _ => None,
+    });
+    assert!(matches!(noise(), Protection::Noise { identity, .. } if Some(identity) == demanded));
 }
 
 #[test]
@@ -134,7 +228,7 @@ fn only_so_many_messages_are_kept_without_a_connection() {
     for _ in 0..100 {
         assert_eq!(world.line("x"), ["* kept until the connection is back"]);
     }
-    assert_eq!(world.line("x"), ["! not sent: 100 messages wait for the connection already"]);
+    assert_eq!(world.line("x"), ["! not sent: 100 messages wait already until the connection is back"]);
     world.later(1);
     world.event(Event::OpenFailed(reset()));
     world.later(5);
@@ -321,8 +415,13 @@ fn a_pipe_that_ends_while_a_login_is_unanswered_tells_what_became_of_it() {
         world
     };
     let mut world = lost();
-    assert_eq!(world.opened(ours(), noise())[3..], ["send LOGIN alice:x", "send DISCONNECT"]);
-    world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+    assert_eq!(world.opened(ours(), noise())[3..], ["send LOGIN alice:x"]);
+    for _ in 0..7 {
+        world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+        world.later(60);
+    }
+    let refused = world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+    assert_eq!(refused.last().unwrap(), "send DISCONNECT");
     assert_eq!(world.packet(PacketType::DISCONNECT, "bye"), ["close", "quit Failed"]);
 
     let mut world = lost();

@@ -102,11 +102,15 @@ fn a_program_is_told_what_is_wrong() {
         world
     };
     assert_eq!(begin().event(found(Some("kept"))), ["send LOGIN alice:kept"]);
-    assert_eq!(begin().event(found(None)), ["! the keyring has no password of alice for home:1"]);
+    let anonymous = ["! not logged in as alice: nothing is said under another name", "send DISCONNECT"];
+    let missing = begin().event(found(None));
+    assert_eq!(missing[0], "! the keyring has no password of alice for home:1");
+    assert_eq!(missing[1..], anonymous);
     let late = KeyringError::TimedOut(Duration::from_secs(60));
     let mut world = begin();
-    assert_eq!(world.event(failed(late)), ["! not logged in: the keyring did not answer within 60 s"]);
-    world.event(Event::EndOfInput);
+    let told = world.event(failed(late));
+    assert_eq!(told[0], "! not logged in: the keyring did not answer within 60 s");
+    assert_eq!(told[1..], anonymous);
     assert_eq!(world.event(Event::Lost(LinkError::Closed)), ["quit Failed"]);
 }
 

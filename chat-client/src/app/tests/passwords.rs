@@ -14,7 +14,34 @@ fn somebody_may_be_logged_in_from_the_start_and_only_there() {
     let mut plain = World::new(|config| config.login = login());
     plain.event(Event::Start { connect: true });
     let opened = plain.opened(ours(), Protection::Plain);
-    assert_eq!(opened[2..], ["! not sent: a password over a connection without encryption"]);
+    assert_eq!(opened[2], "! not sent: a password over a connection without encryption");
+    assert_eq!(opened.last().unwrap(), "send DISCONNECT", "a program is not heard under another name");
+}
+
+#[test]
+fn who_is_logged_in_at_one_server_from_the_start_is_nobody_at_another() {
+    let login = || Some(Account { user: "alice".to_owned(), password: Some(Secret::new("pw")), keep: false });
+    let begin = || {
+        let mut world = World::new(|config| (config.interactive, config.login) = (true, login()));
+        world.event(Event::Start { connect: true });
+        world
+    };
+    let gone_on = |mut world: World| {
+        assert_eq!(world.line("/connect other 2").last().unwrap(), "open other:2 Auto");
+        world.opened(ours(), noise())
+    };
+    let mut left = begin();
+    left.opened(ours(), noise());
+    left.line("/disconnect");
+    left.packet(PacketType::DISCONNECT, "bye");
+    let mut failed = begin();
+    failed.event(Event::OpenFailed(reset()));
+    for world in [left, failed] {
+        assert!(!gone_on(world).iter().any(|effect| effect.contains("LOGIN")));
+    }
+    let mut first = World::new(|config| (config.interactive, config.login) = (true, login()));
+    first.event(Event::Start { connect: false });
+    assert_eq!(gone_on(first).last().unwrap(), "send LOGIN alice:pw", "it was for wherever one goes first");
 }
 
 #[test]
@@ -78,7 +105,9 @@ fn a_login_is_not_restored_over_a_weaker_connection() {
     world.event(Event::Lost(reset()));
     world.later(1);
     let opened = world.opened(ours(), Protection::Plain);
-    assert_eq!(opened[3..], ["! not sent: a password over a connection without encryption"]);
+    let refused = "! not sent: a password over a connection without encryption";
+    assert_eq!(opened[3], refused);
+    assert!(opened[4].starts_with("! not logged in as alice any more"), "{opened:?}");
 
     // Encryption turned off after the login is no permission to send the password without.
     let mut world = World::person().connected();
@@ -89,7 +118,7 @@ fn a_login_is_not_restored_over_a_weaker_connection() {
     world.event(Event::Lost(reset()));
     assert_eq!(world.later(1), ["open home:1 Off"]);
     let opened = world.opened(ours(), Protection::Plain);
-    assert_eq!(opened[3..], ["! not sent: a password over a connection without encryption"]);
+    assert_eq!(opened[3], refused);
 }
 
 /// Anything that can happen, in any order.
