@@ -35,19 +35,10 @@ impl App {
             words::describe_peer(&session.peer),
             words::describe(&session.protection)
         ));
-        let identity = session.identity();
         let resume = match std::mem::replace(&mut self.phase, Phase::Open(session)) {
             Phase::Opening(resume) => resume,
             _ => None,
         };
-        if let Some(before) = resume.as_ref().and_then(|resume| resume.identity)
-            && identity.is_some_and(|now| now != before)
-        {
-            self.note(format!("the server is not the one from before, which proved {before}"));
-            self.hint(
-                "its new identity was pinned meanwhile, as chat-deploy does; if that was not you, leave",
-            );
-        }
         self.show(Show::Text { kind: PacketType::CONNECT, text: greeting });
         match resume {
             Some(resume) => self.resume(now, resume),
@@ -110,11 +101,21 @@ impl App {
                 self.note("its own cipher can be broken by anybody who listens");
                 self.ask(Asked::January, "connect all the same? [y/N] ", false);
             }
-            other => {
-                self.fail_with(error);
-                if let Phase::Opening(Some(resume)) = other {
-                    self.report_unsent(resume.unsent);
+            Phase::Opening(Some(resume)) => {
+                match error {
+                    LinkError::NotDemanded { demanded, offered } if self.destination.identity.is_none() => {
+                        self.fail(format!(
+                            "the server is not the one from before: that was {demanded}, this is {offered}"
+                        ));
+                        self.hint("/connect accepts it if it is pinned by now, as chat-deploy does for a new server of yours");
+                    }
+                    _ => self.fail_with(error),
                 }
+                self.report_unsent(resume.unsent);
+                self.without_connection();
+            }
+            _ => {
+                self.fail_with(error);
                 self.without_connection();
             }
         }

@@ -137,10 +137,6 @@ impl Session {
                 Protection::Classic => Encryption::Classic,
                 Protection::Plain => Encryption::Off,
             },
-            identity: match self.protection {
-                Protection::Noise { identity, .. } => Some(identity),
-                Protection::Classic | Protection::Plain => None,
-            },
             joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
             unsent,
             login: logging_in.or_else(|| self.me.login.clone()).or(awaited),
@@ -154,8 +150,6 @@ impl Session {
 pub(super) struct Resume {
     /// What it turned out to be.
     pub(super) dialect: Dialect,
-    /// Who the server proved to be.
-    pub(super) identity: Option<Fingerprint>,
     /// The same again: never less.
     pub(super) encryption: Encryption,
     /// Who the server proved to be, and must prove to be again.

@@ -191,19 +191,18 @@ fn the_server_must_prove_again_who_it_is() {
 }
 
 #[test]
-fn another_identity_after_a_loss_is_told_even_if_it_is_pinned_by_now() {
+fn another_identity_after_a_loss_is_refused_even_if_it_is_pinned_by_now() {
     let mut world = World::person().connected();
     world.event(Event::Lost(reset()));
     world.later(1);
-    let identity = Fingerprint::of(&[2; 32]);
-    let opened = world.opened(ours(), Protection::Noise { identity, basis: Basis::Pinned });
-    let Protection::Noise { identity: before, .. } = noise() else { unreachable!() };
-    let told = format!("* the server is not the one from before, which proved {before}");
-    assert!(opened.contains(&told), "{opened:?}");
-    world.event(Event::Lost(reset()));
-    world.later(1);
-    let opened = world.opened(ours(), Protection::Noise { identity, basis: Basis::Pinned });
-    assert!(!opened.iter().any(|line| line.contains("from before")), "{opened:?}");
+    let Protection::Noise { identity: demanded, .. } = noise() else { unreachable!() };
+    let offered = Fingerprint::of(&[2; 32]);
+    let refused = world.event(Event::OpenFailed(LinkError::NotDemanded { demanded, offered }));
+    assert!(
+        refused[0].starts_with("! the server is not the one from before: that was SHA256:"),
+        "{refused:?}"
+    );
+    assert_eq!(world.line("/connect"), ["open home:1 Auto"], "whoever says so goes on with the new one");
 }
 
 #[test]
