@@ -1,11 +1,14 @@
 //! Modern encryption: `Noise_NX_25519_ChaChaPoly_BLAKE2s` over `snow`, the server's identity and its fingerprint.
 //!
 //! The handshake rides in ENCRYPTION_ON and its reply; afterwards the packet stream travels inside SECURE packets. What a
-//! client believes about a fingerprint (pins) is `known_servers` and the client's business.
+//! client believes about a fingerprint (pins) is `known_servers` and the client's business. Which code encrypts is chosen in
+//! `noise/cipher.rs`.
 //!
 //! # Source
 //!
 //! The Noise Protocol Framework, revision 34, section 7.5 (pattern NX).
+
+mod cipher;
 
 use std::fmt;
 use std::str::FromStr;
@@ -184,7 +187,8 @@ pub fn prologue(client_hello: &[u8], server_hello: &[u8]) -> Vec<u8> {
 }
 
 fn builder<'a>() -> Result<Builder<'a>, NoiseError> {
-    Ok(Builder::new(PATTERN.parse().map_err(NoiseError::Setup)?))
+    let pattern = PATTERN.parse().map_err(NoiseError::Setup)?;
+    Ok(Builder::with_resolver(pattern, Box::new(cipher::Resolver)))
 }
 
 fn encode_offer(message: &[u8]) -> String {

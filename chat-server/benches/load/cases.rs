@@ -35,6 +35,10 @@ pub(crate) enum Case {
     Idle,
     /// Connections that come, greet and go
     Connect,
+    /// Clients that join one after the other: what user lists cost, or (encrypted) their changes
+    Join,
+    /// Clients that join all at once
+    Storm,
     /// Time until it listens; memory and size of the program
     Start,
 }
@@ -42,7 +46,7 @@ pub(crate) enum Case {
 /// How much of each.
 #[derive(Args)]
 pub(crate) struct Sizes {
-    /// Clients of fanout and single
+    /// Clients of fanout, single, join and storm
     #[arg(long, default_value_t = 500)]
     clients: usize,
     /// Messages of fanout; single has a tenth
@@ -64,8 +68,21 @@ pub(crate) struct Sizes {
 
 impl Case {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: &[Self] =
-        &[Self::Fanout, Self::Single, Self::Paced, Self::Idle, Self::Connect, Self::Start];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Fanout,
+        Self::Single,
+        Self::Paced,
+        Self::Idle,
+        Self::Connect,
+        Self::Join,
+        Self::Storm,
+        Self::Start,
+    ];
+
+    /// Tells whether the floor server can do it, which has no user list.
+    pub(crate) fn has_floor(self) -> bool {
+        !matches!(self, Self::Join | Self::Storm)
+    }
 
     /// Returns the encryptions that are measured beside none.
     pub(crate) fn encryptions(self) -> &'static [Encryption] {
@@ -73,6 +90,8 @@ impl Case {
             Self::Fanout | Self::Single | Self::Paced => &[Encryption::Noise, Encryption::Classic],
             // The tables of ten thousand classic keys are beyond what a server allows.
             Self::Idle => &[Encryption::Noise],
+            // Clients that speak Noise keep the list themselves, as all of ours do.
+            Self::Join | Self::Storm => &[Encryption::Noise],
             Self::Connect | Self::Start => &[],
         }
     }
@@ -85,6 +104,8 @@ impl Case {
             Self::Paced => "paced",
             Self::Idle => "idle",
             Self::Connect => "connect",
+            Self::Join => "join",
+            Self::Storm => "storm",
             Self::Start => "start",
         }
     }
@@ -97,6 +118,8 @@ impl Case {
             Self::Paced => open_loop(subject, sizes.paced_clients, sizes.rate, sizes.seconds),
             Self::Idle => idle(subject, sizes.connections),
             Self::Connect => connect(subject, Duration::from_secs(sizes.seconds)),
+            Self::Join => join(subject, sizes.clients, 1),
+            Self::Storm => join(subject, sizes.clients, sizes.clients),
             Self::Start => start(subject),
         }
     }
@@ -177,7 +200,7 @@ fn closed_loop(subject: &Subject, clients: usize, senders: usize, window: u64, m
                 let own = ledger.received[sender * senders + sender];
                 while ledger.sent[sender] < until.min(own + window) {
                     let message = ledger.write(sender, now);
-                    fleet.clients[sender].send(&message);
+                    fleet.clients[sender].send(PacketType::MESSAGE, &message);
                 }
             }
             let before = ledger.deliveries;
@@ -214,7 +237,7 @@ fn open_loop(subject: &Subject, clients: usize, rate: u32, seconds: u64) -> Figu
         while number < messages && due(number) <= now {
             let sender = number as usize % SENDERS;
             let message = ledger.write(sender, due(number));
-            fleet.clients[sender].send(&message);
+            fleet.clients[sender].send(PacketType::MESSAGE, &message);
             number += 1;
         }
         let next = if number < messages { due(number) } else { now + STALL };
@@ -256,6 +279,32 @@ fn connect(subject: &Subject, duration: Duration) -> Figures {
     Figures(vec![
         Figure::new("CPU ms / connection", (server.cpu_seconds() - cpu) * 1000.0 / connections),
         Figure::new("connections / s", connections / elapsed),
+    ])
+}
+
+/// All clients join, so many `at_a_time`: the next do when all have been told of the last.
+fn join(subject: &Subject, clients: usize, at_a_time: usize) -> Figures {
+    let server = Server::start(subject);
+    let mut fleet = Fleet::connect(server.address, clients, subject.encryption());
+    let (cpu, mut joined, mut told) = (server.cpu_seconds(), 0, 0);
+    while joined < clients {
+        let next = clients.min(joined + at_a_time);
+        fleet.clients[joined..next].iter_mut().for_each(|client| client.send(PacketType::JOIN, b""));
+        joined = next;
+        let stall = Instant::now() + STALL;
+        while told < joined * clients {
+            fleet.receive_all(stall, |_, kind, _| told += usize::from(kind == PacketType::JOIN));
+            assert!(Instant::now() < stall, "{told} of {} were told", joined * clients);
+        }
+    }
+    // The last list comes behind the last announcement.
+    let rest = Instant::now() + REST;
+    while Instant::now() < rest {
+        fleet.receive_all(rest, |_, _, _| {});
+    }
+    Figures(vec![
+        Figure::new("CPU s", server.cpu_seconds() - cpu),
+        Figure::new("MB sent", fleet.received_bytes as f64 / 1e6),
     ])
 }
 

@@ -28,6 +28,10 @@ const CLASSIC_READERS: usize = 16;
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a poller rounds waiting times up to. The last step before a deadline is spent asking, so that a message that is due
+/// then is not late.
+const POLL_STEP: Duration = Duration::from_millis(1);
+
 /// How a client encrypts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encryption {
@@ -65,6 +69,8 @@ pub(crate) struct Client {
 /// All clients of a case.
 pub(crate) struct Fleet {
     pub(crate) clients: Vec<Client>,
+    /// What all have read from their sockets, in bytes.
+    pub(crate) received_bytes: u64,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -84,72 +90,94 @@ impl Fleet {
             poll.registry().register(&mut client.socket, Token(index), both).unwrap();
             clients.push(client);
         }
-        Self { clients, poll, events: Events::with_capacity(1024), buffer: vec![0; 256 * 1024] }
+        let (events, buffer) = (Events::with_capacity(1024), vec![0; 256 * 1024]);
+        Self { clients, received_bytes: 0, poll, events, buffer }
     }
 
-    /// Waits for packets until `deadline` at most, and hands over each message with the number of the client that received
-    /// it; of one that is not decrypted, only that it came.
+    /// As [`Fleet::receive_all`], messages only.
     pub(crate) fn receive(&mut self, deadline: Instant, mut on_message: impl FnMut(usize, Option<&[u8]>)) {
-        let Self { clients, poll, events, buffer } = self;
-        poll.poll(events, Some(deadline.saturating_duration_since(Instant::now()))).unwrap();
+        self.receive_all(deadline, |client, kind, body| {
+            if kind == PacketType::MESSAGE {
+                on_message(client, body);
+            }
+        });
+    }
+
+    /// Waits for packets until `deadline` at most, and hands over each with the number of the client that received it; of one
+    /// that is not decrypted, only that it came.
+    pub(crate) fn receive_all(
+        &mut self,
+        deadline: Instant,
+        mut on_packet: impl FnMut(usize, PacketType, Option<&[u8]>),
+    ) {
+        let Self { clients, received_bytes, poll, events, buffer } = self;
+        let left = deadline.saturating_duration_since(Instant::now());
+        poll.poll(events, Some(left.saturating_sub(POLL_STEP))).unwrap();
         for event in events.iter() {
             let Token(index) = event.token();
-            clients[index].receive(buffer, |message| on_message(index, message));
+            let count = clients[index].receive(buffer, |kind, body| on_packet(index, kind, body));
+            *received_bytes += count as u64;
         }
     }
 }
 
 impl Client {
-    /// Sends a message; there is always room for it, since senders wait for their own messages.
-    pub(crate) fn send(&mut self, message: &[u8]) {
+    /// Sends a packet; there is always room for it, since senders wait for their own.
+    pub(crate) fn send(&mut self, kind: PacketType, body: &[u8]) {
         let bytes = match &mut self.cipher {
-            Cipher::Plain => packet(PacketType::MESSAGE, message).unwrap(),
+            Cipher::Plain => packet(kind, body).unwrap(),
             Cipher::Noise { channel, .. } => {
                 let mut sealed = Vec::new();
-                channel.seal(&packet(PacketType::MESSAGE, message).unwrap(), &mut sealed).unwrap();
+                channel.seal(&packet(kind, body).unwrap(), &mut sealed).unwrap();
                 sealed
             }
             Cipher::Classic { encryptor, .. } => {
-                let mut body = Vec::new();
-                encryptor.encrypt(message, &mut body);
-                packet(PacketType::MESSAGE, &body).unwrap()
+                let mut encrypted = Vec::new();
+                encryptor.encrypt(body, &mut encrypted);
+                packet(kind, &encrypted).unwrap()
             }
         };
         self.socket.write_all(&bytes).unwrap();
     }
 
-    fn receive(&mut self, buffer: &mut [u8], mut on_message: impl FnMut(Option<&[u8]>)) {
-        let count = match self.socket.read(buffer) {
-            Ok(0) => panic!("the server closed a connection"),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) => panic!("a connection was lost: {error}"),
-        };
-        self.wire.extend(&buffer[..count]);
+    /// Reads what there is, and tells how many bytes that was.
+    fn receive(&mut self, buffer: &mut [u8], mut on_packet: impl FnMut(PacketType, Option<&[u8]>)) -> usize {
+        let mut total = 0;
+        loop {
+            let count = match self.socket.read(buffer) {
+                Ok(0) => panic!("the server closed a connection"),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return total,
+                Err(error) => panic!("a connection was lost: {error}"),
+            };
+            total += count;
+            self.wire.extend(&buffer[..count]);
+            self.take_packets(&mut on_packet);
+            // Edge-triggered: a full buffer may not have been everything.
+            if count < buffer.len() {
+                return total;
+            }
+        }
+    }
+
+    fn take_packets(&mut self, on_packet: &mut impl FnMut(PacketType, Option<&[u8]>)) {
         while let Some(frame) = self.wire.next_frame(MAX_PACKET_LEN).unwrap() {
             self.plain.clear();
             match &mut self.cipher {
+                Cipher::Plain => on_packet(frame.kind, Some(frame.body)),
                 Cipher::Noise { channel, opened } => {
                     channel.open(frame.body, &mut self.plain).unwrap();
                     opened.extend(&self.plain);
                     while let Some(inner) = opened.next_frame(MAX_PACKET_LEN).unwrap() {
-                        if inner.kind == PacketType::MESSAGE {
-                            on_message(Some(inner.body));
-                        }
+                        on_packet(inner.kind, Some(inner.body));
                     }
                 }
-                _ if frame.kind != PacketType::MESSAGE => {}
-                Cipher::Plain => on_message(Some(frame.body)),
-                Cipher::Classic { decryptor: None, .. } => on_message(None),
+                Cipher::Classic { decryptor: None, .. } => on_packet(frame.kind, None),
                 Cipher::Classic { decryptor: Some(decryptor), .. } => {
                     decryptor.decrypt(frame.body, MAX_PACKET_LEN, &mut self.plain).unwrap();
-                    on_message(Some(&self.plain));
+                    on_packet(frame.kind, Some(&self.plain));
                 }
             }
-        }
-        // Edge-triggered: a full buffer may not have been everything.
-        if count == buffer.len() {
-            self.receive(buffer, on_message);
         }
     }
 }

@@ -83,7 +83,11 @@ fn measure(arguments: &Arguments) {
 /// What a case is measured on: the floor, and the server with each kind of encryption that makes a difference to it.
 fn subjects(case: Case, arguments: &Arguments) -> Vec<Subject> {
     let ours = |encryption| Subject::Ours { program: arguments.server.clone(), encryption };
-    let mut subjects = vec![Subject::Floor, ours(Encryption::Plain)];
+    let mut subjects = Vec::new();
+    if case.has_floor() {
+        subjects.push(Subject::Floor);
+    }
+    subjects.push(ours(Encryption::Plain));
     if !arguments.plain {
         subjects.extend(case.encryptions().iter().copied().map(ours));
     }
