@@ -198,8 +198,9 @@ impl Accounts {
         attempt::lock(&self.shared.logins).set_pace(settings.free_failures, settings.max_login_delay);
     }
 
-    /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. A name that was taken counts
-    /// too, or an address could ask for every account there is. The answer [`RegisterOutcome::Registered`] is given when the account is on disk, and then survives anything the
+    /// Registers `name` for a client at `peer`; `exempt` clients are not counted per address. Every attempt counts but one that
+    /// was told to come again: of names that were taken, or an address could ask for every account there is, and of those that
+    /// failed. The answer [`RegisterOutcome::Registered`] is given when the account is on disk, and then survives anything the
     /// disk survives.
     ///
     /// # Errors
@@ -220,8 +221,8 @@ impl Accounts {
             return Ok(RegisterOutcome::RateLimited { retry_after });
         }
         let outcome = self.register_unlimited(peer, name.clone(), password).await;
-        let told = matches!(outcome, Ok(RegisterOutcome::Registered | RegisterOutcome::Taken));
-        if !exempt && !told {
+        // A full disk is no reason to let an address hash and write as often as it likes.
+        if !exempt && matches!(outcome, Ok(RegisterOutcome::Busy)) {
             self.registrations().give_back(peer);
         }
         if matches!(outcome, Ok(RegisterOutcome::Registered)) {

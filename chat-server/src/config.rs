@@ -93,6 +93,9 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// How many bytes may wait for all slow clients together, before those with most waiting are cut off.
     pub outbox_total_bytes: usize,
+    /// How many bytes of packets that are not finished yet all clients together may have sent, before the connections with
+    /// most of them are ended.
+    pub inbox_total_bytes: usize,
     /// How many packets a connection may send per second in the long run.
     pub messages_per_second: u32,
     /// How many packets a connection may send at once, when it was quiet before.
@@ -183,6 +186,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(10 * 60),
             outbox_bytes: 1024 * 1024,
             outbox_total_bytes: 256 * 1024 * 1024,
+            inbox_total_bytes: 64 * 1024 * 1024,
             messages_per_second: 20,
             message_burst: 100,
             bytes_per_second: 128 * 1024,

@@ -67,6 +67,16 @@ enum Ending {
     BehindSwitch,
     #[error("sent a plain packet while encryption was on")]
     PlainWhileSecure,
+    #[error("a packet was not finished in time")]
+    Unfinished,
+    #[error("sent no packet in time")]
+    NeverSpoke,
+    #[error("silent for too long")]
+    Silent,
+    #[error("ended by whoever runs the server")]
+    Kicked,
+    #[error("too much was begun and not finished, by all together")]
+    Crowded,
 }
 
 impl Ending {
@@ -78,6 +88,11 @@ impl Ending {
             Self::Lost(_) => Closed::Lost,
             Self::Insecure(_) => Closed::Insecure,
             Self::Framing(_) | Self::BehindSwitch | Self::PlainWhileSecure => Closed::Malformed,
+            Self::Unfinished => Closed::PacketTimeout,
+            Self::NeverSpoke => Closed::HandshakeTimeout,
+            Self::Silent => Closed::IdleTimeout,
+            Self::Kicked => Closed::Kicked,
+            Self::Crowded => Closed::InboxFull,
         }
     }
 }

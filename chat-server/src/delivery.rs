@@ -361,13 +361,6 @@ impl Delivery {
         self.waiting.get() > 0
     }
 
-    /// Cuts a connection off: whatever it has not received is dropped, and its reader sees the end of the stream.
-    pub(crate) fn cut_off(&mut self, key: PeerKey, why: Closed) {
-        if let Some(peer) = self.peer(key) {
-            peer.cut_off(why);
-        }
-    }
-
     /// Tells why a connection was cut off, if it was.
     pub(crate) fn why_cut_off(&mut self, key: PeerKey) -> Option<Closed> {
         self.peer(key)?.cut_off

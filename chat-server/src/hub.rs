@@ -85,6 +85,8 @@ pub(crate) struct Hub {
     now: Cell<Tick>,
     /// When it was last logged that there are too many connections.
     full_logged: Cell<Option<Tick>>,
+    /// When it was last logged that accounts cannot be used.
+    failure_logged: Cell<Option<Tick>>,
 }
 
 impl Hub {
@@ -118,6 +120,7 @@ impl Hub {
             drain_untold: Cell::new(false),
             now: Cell::new(0),
             full_logged: Cell::new(None),
+            failure_logged: Cell::new(None),
         }
     }
 
@@ -142,6 +145,7 @@ impl Hub {
     /// that counts for, as [`Hub::apply`].
     pub(crate) fn leave(&self, key: PeerKey) -> usize {
         self.list_for(key.client);
+        self.kicked.borrow_mut().remove(&key.client);
         self.delivery.borrow_mut().finish(key);
         self.with_effects(key, |room, effects| room.close(key.client, effects))
     }
@@ -297,11 +301,6 @@ impl Hub {
         }
     }
 
-    /// Cuts a connection off at once.
-    pub(crate) fn cut_off(&self, key: PeerKey, why: Closed) {
-        self.delivery.borrow_mut().cut_off(key, why);
-    }
-
     /// Tells why a connection was cut off, if it was.
     pub(crate) fn why_cut_off(&self, key: PeerKey) -> Option<Closed> {
         self.delivery.borrow_mut().why_cut_off(key)
@@ -389,6 +388,16 @@ impl Hub {
         if self.full_logged.replace(now) != now {
             tracing::warn!(%peer, connections = self.connections(), "refused: as many connections as the server takes");
         }
+    }
+
+    /// Tells whether it is to be logged that accounts cannot be used: once a minute, however many ask.
+    pub(crate) fn may_log_failure(&self) -> bool {
+        let (now, last) = (self.now.get(), self.failure_logged.get());
+        let may = last.is_none_or(|last| now.saturating_sub(last) >= 60);
+        if may {
+            self.failure_logged.set(Some(now));
+        }
+        may
     }
 
     /// Returns the number of open connections.

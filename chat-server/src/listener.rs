@@ -15,6 +15,9 @@ const BACKLOG: i32 = 4096;
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is logged that accepting fails, at most.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// A silent connection is probed after this long, and given up after some unanswered probes: four minutes in all.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -57,6 +60,8 @@ fn configure(socket: &SockRef<'_>) -> io::Result<()> {
 pub(crate) struct Listener {
     socket: TcpListener,
     state: State,
+    /// When a failure was last logged; it may go on for hours.
+    warned: Option<Instant>,
 }
 
 /// Whether there is something to accept.
@@ -83,7 +88,7 @@ impl Listener {
         let mut socket = TcpListener::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
         // What came before it was watched may not be told of.
-        Ok(Self { socket, state: State::Awake })
+        Ok(Self { socket, state: State::Awake, warned: None })
     }
 
     /// Notes that somebody connects.
@@ -123,8 +128,12 @@ impl Listener {
                     tracing::debug!(%error, "a connection was gone at once");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, connections, "cannot accept connections; trying again");
-                    self.state = State::Paused { until: Instant::now() + PAUSE };
+                    let now = Instant::now();
+                    if self.warned.is_none_or(|warned| now - warned >= WARN_EVERY) {
+                        self.warned = Some(now);
+                        tracing::warn!(%error, connections, "cannot accept connections; trying again");
+                    }
+                    self.state = State::Paused { until: now + PAUSE };
                 }
             }
         }

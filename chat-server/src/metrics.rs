@@ -38,7 +38,7 @@ pub(crate) struct Metrics {
     pub(crate) accepted: Counter,
     /// Messages that clients sent and everyone is to receive.
     pub(crate) messages: Counter,
-    /// The same, once for each connection that is to receive it.
+    /// The same, once for each connection that is there: those that are leaving or do not understand it are counted too.
     pub(crate) deliveries: Counter,
     /// Times that a client which sent too fast began to be read more slowly.
     pub(crate) slowed: Counter,
@@ -169,7 +169,11 @@ impl Metrics {
         chat.register("connections_refused", "Connections not taken", refused.clone());
         chat.register("connections_closed", "Connections that have ended", closed.clone());
         chat.register("messages", "Messages taken from clients", messages.clone());
-        chat.register("deliveries", "Messages handed over, once for each receiver", deliveries.clone());
+        chat.register(
+            "deliveries",
+            "Messages handed over, once for each connection, at most",
+            deliveries.clone(),
+        );
         chat.register("packets_dropped", "Packets that nothing was done about", dropped.clone());
         chat.register("slowed", "Times a client was slowed down for sending too fast", slowed.clone());
         chat.register("logins", "Logins by what they were answered", self.logins.clone());

@@ -270,13 +270,37 @@ impl Crowd {
         }
     }
 
+    /// Ends connections that hold most, while all together hold too much of packets that are not finished. It is looked at once
+    /// a second, which costs a connection at rest nothing.
+    fn keep_inbox(&mut self) {
+        let most = self.hub.limits().inbox_total_bytes;
+        let held = |connections: &Slab<Connection>| -> Vec<(usize, usize)> {
+            connections.iter().map(|(index, connection)| (connection.held_bytes(), index)).collect()
+        };
+        let mut total: usize = held(&self.connections).iter().map(|(bytes, _)| bytes).sum();
+        if total <= most {
+            return;
+        }
+        let mut fullest = held(&self.connections);
+        fullest.sort_unstable_by(|a, b| b.cmp(a));
+        for (bytes, index) in fullest {
+            if total <= most {
+                return;
+            }
+            self.with(index, Connection::make_room);
+            total -= bytes;
+        }
+    }
+
     /// Judges every connection, and tells all of them if the server is going to stop.
     fn sweep(&mut self, now: Tick) {
         self.hub.set_now(now);
         self.hub.admission.borrow_mut().forget_old(&self.hub.limits(), Instant::now());
-        for (_, connection) in &mut self.connections {
-            connection.judge(now);
+        let all: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.with(index, |connection| connection.judge(now));
         }
+        self.keep_inbox();
         if let Some(text) = self.hub.take_drain_text() {
             for (_, connection) in &self.connections {
                 connection.announce_restart(&text);

@@ -103,8 +103,12 @@ impl Room {
 
     /// Returns the client that is logged in by a name, or has it, as in `Client-7`.
     pub(crate) fn find(&self, who: &str) -> Option<ClientId> {
-        let named = self.logged_in.iter().find(|(user, _)| user.as_str() == who).map(|(_, id)| *id);
-        named.or_else(|| self.clients.keys().find(|id| id.to_string() == who).copied())
+        let numbered = || {
+            let id = ClientId(who.strip_prefix("Client-")?.parse().ok()?);
+            // Not a number that is written in another way.
+            (self.clients.contains_key(&id) && id.to_string() == who).then_some(id)
+        };
+        self.logged_in.get(who).copied().or_else(numbered)
     }
 
     /// Returns the name that a client is logged in by.

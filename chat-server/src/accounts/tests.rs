@@ -279,13 +279,16 @@ async fn a_flood_from_one_address_makes_no_other_wait_and_those_gone_cost_nothin
 }
 
 #[tokio::test]
-async fn what_is_not_on_disk_is_not_acknowledged_and_costs_nothing() {
-    let settings = AccountSettings { registrations_per_hour: 1, ..settings() };
+async fn what_is_not_on_disk_is_not_acknowledged_and_not_tried_without_end() {
+    let settings = AccountSettings { registrations_per_hour: 3, ..settings() };
     let accounts = Accounts::with_store(Box::new(FullStore), &settings, Clock::system()).unwrap();
     for _ in 0..3 {
         let error = accounts.register(peer(), false, name(ALICE), Secret::new("x")).await.unwrap_err();
         assert!(matches!(error, AccountsError::Io { .. }), "{error:?}");
     }
+    // Each has cost a hash and a write; an address that goes on is limited as ever.
+    let refused = accounts.register(peer(), false, name(ALICE), Secret::new("x")).await.unwrap();
+    assert!(matches!(refused, RegisterOutcome::RateLimited { .. }), "{refused:?}");
 }
 
 #[tokio::test]

@@ -122,6 +122,9 @@ pub(super) static KEYS: &[Key] = &[
     live("limits.outbox_total_bytes", |s| {
         Slot::Number(&mut s.limits.outbox_total_bytes, MIB..=1024 * 1024 * MIB)
     }),
+    live("limits.inbox_total_bytes", |s| {
+        Slot::Number(&mut s.limits.inbox_total_bytes, MIB..=1024 * 1024 * MIB)
+    }),
     live("limits.messages_per_second", |s| Slot::Number(&mut s.limits.messages_per_second, 1..=1_000_000)),
     live("limits.message_burst", |s| Slot::Number(&mut s.limits.message_burst, 1..=1_000_000)),
     live("limits.bytes_per_second", |s| Slot::Number(&mut s.limits.bytes_per_second, KIB..=1024 * MIB)),

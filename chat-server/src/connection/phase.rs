@@ -14,7 +14,6 @@ use socket2::SockRef;
 use super::work::{Outcome, Working};
 use super::{Connection, Delay, Ending, Next};
 use crate::delivery::Progress;
-use crate::metrics::Closed;
 use crate::presence::{Tick, Verdict, is_overdue};
 use crate::reactor::Readiness;
 
@@ -127,37 +126,42 @@ impl Connection {
         }
     }
 
-    /// Judges whether the client is still there, and asks it or cuts it off.
-    pub(crate) fn judge(&mut self, now: Tick) {
+    /// Judges whether the client is still there, and asks it or ends the connection: nothing that it has sent is done then.
+    pub(crate) fn judge(&mut self, now: Tick) -> Next {
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            return Next::Rest;
+        }
         if self.hub.take_kick(self.key.client) {
-            self.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
-            self.hub.drain(self.key);
-            return self.hub.cut_off(self.key, Closed::Kicked);
+            return self.close(Ending::Kicked);
         }
         // What waits behind some work is not the client's fault.
         if matches!(self.phase, Phase::Open) && self.has_overdue_packet(now) {
             tracing::info!(client = %self.key.client, "closed: a packet took too long");
-            self.notice(
-                NoticeCode::Malformed,
-                "The connection is closed: a packet was not finished in time.",
-            );
-            self.hub.drain(self.key);
-            return self.hub.cut_off(self.key, Closed::PacketTimeout);
+            return self.close(Ending::Unfinished);
         }
         match self.presence.judge(now, &self.hub.limits()) {
-            Verdict::Keep => {}
-            Verdict::Ping => self.hub.reply(self.key, PacketType::PING, ping::request(u64::from(now))),
-            Verdict::NeverSpoke => {
-                tracing::debug!(client = %self.key.client, "closed: sent no packet in time");
-                self.hub.cut_off(self.key, Closed::HandshakeTimeout);
+            Verdict::Keep => Next::Rest,
+            Verdict::Ping => {
+                self.hub.reply(self.key, PacketType::PING, ping::request(u64::from(now)));
+                Next::Rest
             }
+            Verdict::NeverSpoke => self.close(Ending::NeverSpoke),
             Verdict::Silent => {
                 tracing::info!(client = %self.key.client, "closed: silent for too long");
-                self.notice(NoticeCode::Idle, "You have been silent for too long.");
-                self.hub.drain(self.key);
-                self.hub.cut_off(self.key, Closed::IdleTimeout);
+                self.close(Ending::Silent)
             }
         }
+    }
+
+    /// Returns how many bytes of packets that are not whole yet, or not handled, the connection holds.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.carried.capacity() + self.secure.as_ref().map_or(0, |inner| inner.packets.len())
+    }
+
+    /// Ends the connection because all together hold too much.
+    pub(crate) fn make_room(&mut self) -> Next {
+        tracing::info!(client = %self.key.client, bytes = self.held_bytes(), "closed: too much is begun and not finished");
+        self.close(Ending::Crowded)
     }
 
     /// Tells a client that understands it that the server is stopping, or will.
@@ -230,15 +234,27 @@ impl Connection {
     }
 
     fn line_up(&mut self) -> Next {
-        self.in_line = true;
-        Next::Turn
+        if std::mem::replace(&mut self.in_line, true) { Next::Rest } else { Next::Turn }
     }
 
     /// Leaves the room at once, and the socket when the client has had time to read what it was sent.
     fn close(&mut self, ending: Ending) -> Next {
         tracing::debug!(client = %self.key.client, reason = %ending, "disconnected");
-        if matches!(ending, Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure) {
-            self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));
+        match ending {
+            Ending::Framing(_) | Ending::BehindSwitch | Ending::PlainWhileSecure | Ending::Unfinished => {
+                self.notice(NoticeCode::Malformed, &format!("The connection is closed: {ending}."));
+            }
+            Ending::Kicked => {
+                self.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
+            }
+            Ending::Silent => self.notice(NoticeCode::Idle, "You have been silent for too long."),
+            Ending::Crowded => {
+                self.notice(
+                    NoticeCode::Unavailable,
+                    "The server has no room for what you have begun to send.",
+                );
+            }
+            Ending::Goodbye | Ending::Eof | Ending::Lost(_) | Ending::Insecure(_) | Ending::NeverSpoke => {}
         }
         // Whoever is cut off closes its side then, which is not why it ended.
         let why = self.hub.why_cut_off(self.key).unwrap_or_else(|| ending.reason());

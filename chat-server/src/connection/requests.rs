@@ -138,7 +138,7 @@ impl Connection {
         self.hub.metrics.count_registration(registration_result(&outcome));
         match outcome {
             Ok(RegisterOutcome::Registered) => {
-                tracing::info!(%client, %name, "registered");
+                tracing::info!(%client, name = ?name.as_str(), "registered");
                 self.answer(PacketType::REGISTER, text::registered(name.as_str()));
             }
             Ok(RegisterOutcome::Taken) => self.answer(PacketType::REGISTER, text::taken(name.as_str())),
@@ -178,7 +178,7 @@ impl Connection {
         let client = self.key.client;
         match outcome {
             Ok(LoginOutcome::Accepted) => {
-                tracing::info!(%client, %name, "password accepted");
+                tracing::info!(%client, name = ?name.as_str(), "password accepted");
                 self.apply(Event::Login(name, true));
                 let is_theirs = self.hub.user(client).as_ref() == Some(name);
                 self.hub.metrics.count_login(if is_theirs {
@@ -191,7 +191,7 @@ impl Connection {
                 }
             }
             Ok(LoginOutcome::Refused) => {
-                tracing::info!(%client, %name, peer = %self.peer.ip(), "login refused");
+                tracing::info!(%client, name = ?name.as_str(), peer = %self.peer.ip(), "login refused");
                 self.hub.metrics.count_login(LoginResult::Refused);
                 self.apply(Event::Login(name, false));
             }
@@ -210,7 +210,9 @@ impl Connection {
 
     fn account_failure(&self, error: &AccountsError) {
         let source = std::error::Error::source(error);
-        tracing::error!(%error, source = source.map(tracing::field::display), "accounts");
+        if self.hub.may_log_failure() {
+            tracing::error!(%error, source = source.map(tracing::field::display), "accounts");
+        }
         self.notice(NoticeCode::Unavailable, "Accounts cannot be used right now; chatting goes on.");
     }
 

@@ -73,6 +73,8 @@ reasons! {
         QueueFull = "queue_full",
         /// Too much waited for all slow readers together, and most for this one.
         AllQueuesFull = "all_queues_full",
+        /// Too many packets were begun and not finished, by all together, and the longest by this one.
+        InboxFull = "inbox_full",
         /// It never sent a packet.
         HandshakeTimeout = "handshake_timeout",
         /// A packet took too long.

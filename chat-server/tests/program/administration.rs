@@ -115,6 +115,73 @@ fn whoever_is_kicked_is_told_and_gone() {
 }
 
 #[test]
+fn what_a_kicked_client_has_sent_before_is_not_done() {
+    let home = tempfile::tempdir().unwrap();
+    let variables = [("CHAT_LIMITS_EXEMPT", "192.0.2.1"), ("CHAT_LIMITS_MESSAGES_PER_SECOND", "1")];
+    let server = ServerProcess::start_with(home.path(), &variables);
+    let mut witness = Connection::open(server.address).unwrap();
+    let mut spammer = Connection::open(server.address).unwrap();
+    for connection in [&mut witness, &mut spammer] {
+        connection.send(PacketType::CONNECT, "").unwrap();
+        connection.receive(PacketType::CONNECT).unwrap();
+    }
+    // More than its rate allows: what is left waits in the server.
+    for number in 0..200 {
+        spammer.send(PacketType::MESSAGE, &format!("spam {number}\n")).unwrap();
+    }
+    witness.receive(PacketType::MESSAGE).unwrap();
+    done(home.path(), &["kick", "Client-2"]);
+    let end = loop {
+        // Whatever is left of the burst may come, and then nothing more.
+        match spammer.receive_any() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{end}");
+    std::thread::sleep(Duration::from_secs(3));
+    let counted = run(home.path(), &["metrics", "--data", "data"]).1;
+    let messages = || counted.lines().find_map(|line| line.strip_prefix("chat_messages_total ")).unwrap();
+    let before: u32 = messages().parse().unwrap();
+    assert!(before < 120, "{before} of 200 were sent on");
+    assert!(
+        counted.lines().any(|line| line == "chat_connections_closed_total{reason=\"kicked\"} 1"),
+        "{counted}"
+    );
+}
+
+#[test]
+fn packets_that_are_begun_by_a_crowd_hold_no_more_memory_than_they_may() {
+    let home = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start_with(home.path(), &[("CHAT_LIMITS_INBOX_TOTAL_BYTES", "1048576")]);
+    let mut witness = Connection::open(server.address).unwrap();
+    witness.send(PacketType::CONNECT, "").unwrap();
+    witness.receive(PacketType::CONNECT).unwrap();
+    // Two mebibytes of packets that never end.
+    let begun = [&[0, 3, 0, 0, 11], [b'x'; 65_536].as_slice()].concat();
+    let mut crowd: Vec<Connection> = (0..32).map(|_| Connection::open(server.address).unwrap()).collect();
+    for connection in &mut crowd {
+        connection.send_bytes(&begun).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let counted = run(home.path(), &["metrics", "--data", "data"]).1;
+        let closed = counted
+            .lines()
+            .find_map(|line| line.strip_prefix("chat_connections_closed_total{reason=\"inbox_full\"} "));
+        let closed: u32 = closed.unwrap().parse().unwrap();
+        if closed >= 16 {
+            assert!(closed < 32, "no more than needed");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{closed} were closed");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    witness.send(PacketType::MESSAGE, "still here\n").unwrap();
+    assert_eq!(witness.receive(PacketType::MESSAGE).unwrap(), "Client-1: still here\n");
+}
+
+#[test]
 fn a_drained_server_serves_those_who_are_there_and_then_ends() {
     let home = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(home.path());
