@@ -144,6 +144,22 @@ impl App {
         }
     }
 
+    /// Returns the messages that wait, and for what, if what is said now has to wait.
+    pub(super) fn unsent(&mut self) -> Option<(&mut VecDeque<String>, &'static str)> {
+        match &mut self.phase {
+            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => {
+                Some((&mut resume.unsent, "the connection is back"))
+            }
+            Phase::Open(session) => Some((&mut session.gate.as_mut()?.unsent, "you are logged in again")),
+            _ => None,
+        }
+    }
+
+    /// Takes the messages that wait for a connection or a login, which is given up.
+    pub(super) fn take_unsent(&mut self) -> VecDeque<String> {
+        self.unsent().map(|(unsent, _)| std::mem::take(unsent)).unwrap_or_default()
+    }
+
     fn take_gate(&mut self) -> Option<Gate> {
         match &mut self.phase {
             Phase::Open(session) => session.gate.take(),

@@ -1,6 +1,5 @@
 //! What the person or the pipe wants: lines, commands, answers to questions.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::frame::{HEADER_LEN, MAX_REQUEST_LEN};
@@ -157,22 +156,6 @@ impl App {
         let beginning = text.chars().take(REMINDER_CHARS).collect();
         // The original's input box ends every message with a line feed, and old clients show it as it comes.
         self.request(now, PacketType::MESSAGE, format!("{text}\n"), Request::Message(beginning));
-    }
-
-    /// Returns the messages that wait, and for what, if what is said now has to wait.
-    fn unsent(&mut self) -> Option<(&mut VecDeque<String>, &'static str)> {
-        match &mut self.phase {
-            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => {
-                Some((&mut resume.unsent, "the connection is back"))
-            }
-            Phase::Open(session) => Some((&mut session.gate.as_mut()?.unsent, "you are logged in again")),
-            _ => None,
-        }
-    }
-
-    /// Takes the messages that wait for a connection or a login, which is given up.
-    fn take_unsent(&mut self) -> VecDeque<String> {
-        self.unsent().map(|(unsent, _)| std::mem::take(unsent)).unwrap_or_default()
     }
 
     fn connect(&mut self, address: Option<ServerAddress>) {

@@ -140,7 +140,7 @@ impl App {
                 }
                 let mut unanswered = session.requests.give_up();
                 if error.is_transient() && self.config.reconnect {
-                    let resume = session.to_resume(now, &unanswered);
+                    let resume = session.take_resume(now, &unanswered);
                     // These are asked for again.
                     unanswered.retain(|request| !matches!(request, Request::Login(_) | Request::Join));
                     self.report_unanswered(&unanswered);

@@ -119,8 +119,8 @@ impl Session {
         }
     }
 
-    /// Returns what is to be restored on the next connection: what was there, and what was asked for and not answered.
-    pub(super) fn to_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
+    /// Takes what is to be restored on the next connection: what was there, and what was asked for and not answered.
+    pub(super) fn take_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
         let (unsent, awaited) = self.gate.take().map(Gate::into_parts).unwrap_or_default();
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
             Request::Login(login) => Some(login.clone()),
