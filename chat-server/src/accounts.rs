@@ -2,9 +2,9 @@
 //!
 //! [`Accounts`] is the handle the server works with. It decides the order of things: limits first, then the
 //! delay for names under attack, then hashing off the server's thread, then the store. The parts live in
-//! `accounts/`: `store` keeps users on disk, `hashing` is argon2id, `throttle` decides who waits how long, `attempt` is a
-//! login that does, `timed` measures how long the store takes, and `gate` lets a bounded number of passwords be hashed at a time. Reading the original's users is
-//! in `import`.
+//! `accounts/`: `store` keeps users on disk, `timed` measures how long that takes, `hashing` is argon2id, `throttle` decides
+//! who waits how long, `attempt` is a login that does, and `gate` lets a bounded number of passwords be hashed at a time.
+//! Reading the original's users is in `import`.
 
 mod attempt;
 mod gate;

@@ -87,7 +87,7 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long a packet may take from its first byte to its last; zero is for ever.
     pub packet_timeout: Duration,
-    /// How long a connection may be without a sign of life; zero is for ever.
+    /// How long a client that answers PING may be without a sign of life; zero is for ever. Others are probed by TCP keepalive.
     pub idle_timeout: Duration,
     /// How many bytes may wait for a client that is slow to read, before it is cut off.
     pub outbox_bytes: usize,

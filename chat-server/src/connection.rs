@@ -3,7 +3,8 @@
 //! Everything that needs no waiting happens at once, in plain functions, straight from the shared read buffer. What takes
 //! time (an account, a rate) holds up this connection alone, with nothing held but the bytes not yet handled: what it then
 //! waits for, and how it ends, is in `connection/phase.rs`; what takes more than time, in `connection/work.rs`. What a packet
-//! asks for is in `connection/requests.rs`, or `connection/january.rs` for clients of that dialect, encryption in `connection/encryption.rs`; answers leave through `delivery`.
+//! asks for is in `connection/requests.rs`, or `connection/january.rs` for clients of that dialect, encryption in
+//! `connection/encryption.rs`; answers leave through `delivery`.
 
 mod encryption;
 mod january;

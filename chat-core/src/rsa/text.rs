@@ -1,4 +1,4 @@
-//! Keys as text: the wire form of protocol section 5.3 and the key files of section 5.4, both read strictly.
+//! Keys as text: the wire form of protocol section 6 and the key files of section 8, both read strictly.
 
 use std::fmt;
 
@@ -75,7 +75,7 @@ impl PublicKey {
     /// [`KeyTextError`], naming the pair.
     ///
     /// # Source
-    /// Protocol section 5.3.
+    /// Protocol section 6.
     pub fn parse_wire(text: &str, limits: &KeyLimits) -> Result<Self, KeyTextError> {
         let mut pairs = Vec::new();
         for (index, part) in parts(text, ':', limits)?.enumerate() {
@@ -101,7 +101,7 @@ impl PublicKey {
     /// [`KeyTextError`], naming the line.
     ///
     /// # Source
-    /// Protocol section 5.4.
+    /// Protocol section 8.
     pub fn from_file_text(text: &str, limits: &KeyLimits) -> Result<Self, KeyTextError> {
         let mut pairs = Vec::new();
         for (index, line) in lines(text, limits)?.enumerate() {
@@ -127,7 +127,7 @@ impl PrivateKey {
     /// [`KeyTextError`], naming the line.
     ///
     /// # Source
-    /// Protocol section 5.4.
+    /// Protocol section 8.
     pub fn from_file_text(text: &str, limits: &KeyLimits) -> Result<Self, KeyTextError> {
         let mut pairs = Vec::new();
         for (index, line) in lines(text, limits)?.enumerate() {
