@@ -74,6 +74,9 @@ pub struct Cli {
 pub enum Action {
     /// Connect to a server and chat
     Connect(Address),
+    /// Connect to a server and chat in a window; without one, begin as without a command
+    #[command(hide = !cfg!(feature = "window"))]
+    Window(Place),
     /// Send one message and leave
     Send {
         /// The server: a name in the settings, HOST or HOST:PORT
@@ -107,6 +110,16 @@ pub enum Action {
 pub struct Address {
     /// Name or IP address of the server, or its name in the settings
     host: String,
+    /// Port of the server [default: 12345]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+}
+
+/// Which server, if one is named.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Name or IP address of the server, or its name in the settings
+    host: Option<String>,
     /// Port of the server [default: 12345]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -224,7 +237,12 @@ impl Cli {
         let address = match &self.action {
             Some(Action::Connect(address) | Action::Watch(address)) => address.into(),
             Some(Action::Send { server, .. }) => ServerAddress::typed(server, None, DEFAULT_PORT),
-            None => ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT),
+            Some(Action::Window(Place { host: Some(host), port })) => {
+                ServerAddress::typed(host, *port, DEFAULT_PORT)
+            }
+            Some(Action::Window(Place { host: None, .. })) | None => {
+                ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT)
+            }
             Some(
                 Action::Pins
                 | Action::Forget(_)
@@ -397,11 +415,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent_and_documented() {
         Cli::command().debug_assert();
-        insta::assert_snapshot!(Cli::command().term_width(100).render_long_help().to_string());
-        insta::assert_snapshot!(
-            "the_short_help_is_short",
-            Cli::command().term_width(100).render_help().to_string()
-        );
+        let window = "  window       Connect to a server and chat in a window; without one, begin as without a command\n";
+        let without = |help: String| {
+            assert_eq!(help.contains(window), cfg!(feature = "window"), "{help}");
+            help.replace(window, "")
+        };
+        let mut command = Cli::command().term_width(100);
+        insta::assert_snapshot!(without(command.render_long_help().to_string()));
+        insta::assert_snapshot!("the_short_help_is_short", without(command.render_help().to_string()));
     }
 
     #[test]

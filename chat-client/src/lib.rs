@@ -6,9 +6,9 @@
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
 //! - `cli`, `settings`: the command line, and what it means together with environment and file;
 //! - `password`: where one comes from when nobody is asked; `keyring`: where one is kept;
-//! - `driver`: what runs it; `lines` and `terminal`: who uses it; `screen`: what is on the terminal; `display`: what they
-//!   may see; `json`, `transcript`: the same for programs
-//!   and as a log.
+//! - `driver`: what runs it; `lines`, `terminal` and `window` (feature `window`): who uses it; `screen`: what is on a
+//!   terminal or in a window, `desk`: what else belongs to it; `display`: what they may see; `json`, `transcript`: the same
+//!   for programs and as a log.
 //!
 //! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
@@ -16,6 +16,8 @@
 pub mod app;
 #[cfg(feature = "terminal")]
 pub mod cli;
+#[cfg(feature = "terminal")]
+mod desk;
 #[cfg(feature = "terminal")]
 pub mod display;
 #[cfg(feature = "terminal")]
@@ -40,6 +42,8 @@ pub mod settings;
 pub mod terminal;
 #[cfg(feature = "terminal")]
 pub mod transcript;
+#[cfg(feature = "window")]
+pub mod window;
 
 pub use probe::{Probe, ProbeError, probe};
 

@@ -12,9 +12,10 @@ use chat_client::app::{App, Event, Exit};
 use chat_client::cli::{self, Action, Cli, User};
 use chat_client::driver;
 use chat_client::lines::{Input, Lines};
+use chat_client::link::Target;
 use chat_client::password;
 use chat_client::pins::{Pins, PinsError};
-use chat_client::screen::{Look, Scrollback, Theme};
+use chat_client::screen::{Look, Ruler, Scrollback, Theme};
 use chat_client::settings::{self, Origin, Settings, Sources};
 use chat_client::terminal::{Terminal, Wishes};
 use chat_client::transcript::Transcript;
@@ -67,22 +68,83 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Some(Action::Connect(_) | Action::Send { .. } | Action::Watch(_)) | None => {
             chat(cli, &load_settings(cli)?.0)
         }
+        #[cfg(feature = "window")]
+        Some(Action::Window(_)) => chat_in_window(cli, &load_settings(cli)?.0),
+        #[cfg(not(feature = "window"))]
+        Some(Action::Window(_)) => Err(NoWindow.into()),
     }
 }
 
 fn chat(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
+    run_with_runtime(converse(cli, settings))
+}
+
+fn run_with_runtime(chat: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start")?;
-    let status = runtime.block_on(converse(cli, settings));
+    let status = runtime.block_on(chat);
     // A name look-up that hangs must not keep the program from ending.
     runtime.shutdown_background();
     status
 }
 
-async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
-    // Without a name for the zone the server can only be asked for universal time.
+/// This program was built without a window.
+#[cfg(not(feature = "window"))]
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this chat-client was built without a window; `cargo install --path chat-client --features window` makes one that has it"
+)]
+struct NoWindow;
+
+/// Opens a window. It stays on this thread, as some systems want it; the client gets another.
+#[cfg(feature = "window")]
+fn chat_in_window(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
+    let zone = zone(settings);
+    start_log(false);
+    let (app, target, first) = client(cli, settings, login(cli)?, User::AtScreen, &zone)?;
+    let wishes = chat_client::window::Wishes {
+        look: wishes(settings, &zone).look,
+        theme: settings.theme,
+        zone: zone.clone(),
+        bell: settings.bell,
+        font: settings.font_name.clone(),
+        font_size: f32::from(settings.font_size),
+    };
+    let log = settings.log.clone();
+    chat_client::window::run(wishes, move |window| {
+        run_with_runtime(async {
+            let home = etcetera::home_dir().ok();
+            let window = window.listen().context("cannot receive signals")?;
+            let mut front = Transcript::start(window, log.as_deref(), home.as_deref(), &zone)?;
+            Ok(driver::run(app, target, &mut front, first).await?)
+        })
+    })?
+}
+
+/// Makes the client, how it connects, and what it hears first.
+fn client(
+    cli: &Cli,
+    settings: &Settings,
+    login: Option<Account>,
+    user: User,
+    zone: &str,
+) -> anyhow::Result<(App, Target, Event)> {
+    let destination = cli.destination(settings);
+    let first = Event::Start { connect: destination.is_some() };
+    let mut config = cli.options.config(settings, destination, user, zone.to_owned());
+    config.login = login;
+    let target = cli.options.target(&config.destination)?;
+    Ok((App::new(config, seed()), target, first))
+}
+
+/// Without a name for the zone the server can only be asked for universal time.
+fn zone(settings: &Settings) -> String {
     let zone = settings.zone.clone().or_else(|| iana_time_zone::get_timezone().ok());
-    let zone = zone.unwrap_or_else(|| "Etc/UTC".to_owned());
+    zone.unwrap_or_else(|| "Etc/UTC".to_owned())
+}
+
+async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
+    let zone = zone(settings);
     // Before there is a screen: a command that fetches a password may have to ask for another.
     let login = login(cli)?;
     let is_scripted = matches!(cli.action, Some(Action::Send { .. } | Action::Watch(_)));
@@ -95,12 +157,7 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
         (None, true) => User::WithLines,
         (None, false) => User::Program,
     };
-    let destination = cli.destination(settings);
-    let first = Event::Start { connect: destination.is_some() };
-    let mut config = cli.options.config(settings, destination, user, zone.clone());
-    config.login = login;
-    let target = cli.options.target(&config.destination)?;
-    let app = App::new(config, seed());
+    let (app, target, first) = client(cli, settings, login, user, &zone)?;
     let home = etcetera::home_dir().ok();
     let (log, home) = (settings.log.as_deref(), home.as_deref());
     let ended = match terminal {
@@ -191,7 +248,16 @@ fn wishes(settings: &Settings, zone: &str) -> Wishes {
         Theme::detect(variable("NO_COLOR").is_some(), variable("COLORFGBG").as_deref())
     });
     Wishes {
-        look: Look { theme, colours, timestamps, users, fold, title: settings.title.clone(), scrollback },
+        look: Look {
+            theme,
+            colours,
+            timestamps,
+            users,
+            fold,
+            title: settings.title.clone(),
+            scrollback,
+            ruler: Ruler::default(),
+        },
         zone: zone.to_owned(),
         mouse: settings.mouse,
         bell: settings.bell,
@@ -233,6 +299,12 @@ fn report(error: &anyhow::Error) {
     // Nowhere is left to say that standard error is closed.
     let _ = writeln!(io::stderr(), "error: {error:#}");
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<PinsError>()) {
+        let _ = writeln!(io::stderr(), "hint: {}", error.hint());
+    }
+    #[cfg(feature = "window")]
+    if let Some(error) =
+        error.chain().find_map(|cause| cause.downcast_ref::<chat_client::window::WindowError>())
+    {
         let _ = writeln!(io::stderr(), "hint: {}", error.hint());
     }
 }

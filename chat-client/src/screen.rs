@@ -1,7 +1,8 @@
 //! The full screen as a pure state machine: what is said and typed goes in, a picture and what the person wants come out.
 //!
 //! `entry` and `log` are the messages, `editor`, `history`, `completion` and `keys` the typing, `view`, `status` and `theme`
-//! the picture, `text` how wide things are. The terminal itself, its files and the clock are `terminal`'s.
+//! the picture on a terminal, `panes` what a window draws, `text` how wide things are. The terminal itself is `terminal`'s,
+//! the window `window`'s, files and the clock are `desk`'s.
 //!
 //! Invariant: what a peer sent is made harmless when it becomes an entry or a status, before anything else looks at it.
 
@@ -11,6 +12,8 @@ mod entry;
 mod history;
 mod keys;
 mod log;
+#[cfg(feature = "window")]
+pub(crate) mod panes;
 mod status;
 mod text;
 mod theme;
@@ -28,12 +31,14 @@ use self::editor::Editor;
 use self::entry::{Entry, Kind};
 use self::history::History;
 use self::log::Log;
+use self::theme::Part;
 use crate::app::{Event, Question, Show, Status};
 use crate::display::{self, Medium};
 use crate::driver::TabId;
 
 pub use self::history::HISTORY_LINES;
 pub use self::log::Scrollback;
+pub use self::text::Ruler;
 pub use self::theme::{Colours, Theme};
 
 /// How the screen is to look.
@@ -53,6 +58,8 @@ pub struct Look {
     pub title: String,
     /// How much is kept.
     pub scrollback: Scrollback,
+    /// What letters are measured with.
+    pub ruler: Ruler,
 }
 
 impl Default for Look {
@@ -65,6 +72,7 @@ impl Default for Look {
             fold: true,
             title: "chat".to_owned(),
             scrollback: Scrollback { entries: 10_000, bytes: 32 * 1024 * 1024 },
+            ruler: Ruler::default(),
         }
     }
 }
@@ -100,7 +108,7 @@ impl Conversation {
     fn new(tab: TabId, look: &Look) -> Self {
         Self {
             tab,
-            log: Log::new(look.scrollback, look.fold),
+            log: Log::new(look.scrollback, look.fold, look.ruler.clone()),
             status: None,
             draft: Editor::new(false),
             question: None,
@@ -279,6 +287,15 @@ impl Screen {
     fn turn(&mut self, forward: bool) {
         let (place, count) = (self.left.len(), self.left.len() + 1 + self.right.len());
         self.select((place + if forward { 1 } else { count - 1 }) % count);
+    }
+
+    /// Says how a conversation looks in the line of tabs.
+    fn tab_part(&self, conversation: &Conversation) -> Part {
+        match conversation.log.unread() {
+            _ if conversation.tab == self.tab() => Part::CurrentTab,
+            (_, 1..) => Part::StatusWarning,
+            _ => Part::Status,
+        }
     }
 
     /// Tells whether somebody sees what comes.

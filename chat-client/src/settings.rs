@@ -35,6 +35,10 @@ pub struct Settings {
     pub theme: Option<Theme>,
     /// Colours in place of the theme's.
     pub colours: Colours,
+    /// The font of the window; `None` for the one that comes with the program.
+    pub font_name: Option<String>,
+    /// Its size, in points.
+    pub font_size: u8,
     /// Show when things were said.
     pub timestamps: bool,
     /// Show who is in the room.
@@ -82,6 +86,8 @@ impl Default for Settings {
             title: "chat".to_owned(),
             theme: None,
             colours: Colours::default(),
+            font_name: None,
+            font_size: 15,
             timestamps: true,
             users: true,
             fold: true,

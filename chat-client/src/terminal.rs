@@ -1,23 +1,16 @@
 //! Use by a person: the full screen on a real terminal.
 //!
-//! `screen` decides what is on it. Here are the clock, the files and the terminal: `modes` prepares it and puts it back,
-//! `output` writes to it, `history` keeps lines for later sessions. Keys are read by a thread of their own.
+//! `screen` decides what is on it, `desk` has the clock and the files. Here is the terminal: `modes` prepares it and puts it
+//! back, `output` writes to it. Keys are read by a thread of their own.
 //!
 //! Invariant: the driver waits neither for the keys nor for a terminal that stands still.
 
-mod history;
 mod modes;
 mod output;
 
-use std::collections::VecDeque;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::io;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event as TerminalEvent};
 use ratatui::layout::Rect;
@@ -25,13 +18,13 @@ use rustix::process::{Signal as Kill, kill_current_process_group};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::history::HistoryFile;
 use self::modes::Modes;
 use self::output::Frames;
 use crate::app::command::ScreenCommand;
 use crate::app::{Event, Question, Show, Status};
+use crate::desk::Desk;
 use crate::driver::{Front, TabId};
-use crate::screen::{Act, Look, Screen};
+use crate::screen::{Act, Look};
 
 /// The screen is drawn sixty times a second at most.
 const FRAME: Duration = Duration::from_micros(16_667);
@@ -65,20 +58,16 @@ pub struct Wishes {
 /// The front for people.
 #[derive(Debug)]
 pub struct Terminal {
-    screen: Screen,
+    desk: Desk,
     canvas: ratatui::Terminal<CrosstermBackend<Frames>>,
     frames: Frames,
     keys: mpsc::Receiver<TerminalEvent>,
-    /// What the client has not heard yet.
-    told: VecDeque<(TabId, Event)>,
-    zone: TimeZone,
     bell: bool,
     notify: bool,
     title: String,
     /// The picture is not what it should be.
     stale: bool,
     next_frame: Instant,
-    history: Option<HistoryFile>,
     interrupts: Signal,
     terminations: Signal,
     hangups: Signal,
@@ -98,21 +87,16 @@ impl Terminal {
         }
         let catch = |kind| signal(kind).map_err(TerminalError);
         let frames = Frames::start(output::write_standard);
-        let (history, lines) =
-            HistoryFile::of_user().map_or((None, Vec::new()), |(file, lines)| (Some(file), lines));
         let canvas = ratatui::Terminal::new(CrosstermBackend::new(frames.clone())).map_err(TerminalError)?;
         Ok(Self {
-            screen: Screen::new(wishes.look, lines),
+            desk: Desk::new(wishes.look, &wishes.zone),
             canvas,
             keys: read_keys(),
-            told: VecDeque::new(),
-            zone: TimeZone::get(&wishes.zone).unwrap_or(TimeZone::UTC),
             bell: wishes.bell,
             notify: wishes.notify,
             title: String::new(),
             stale: true,
             next_frame: Instant::now(),
-            history,
             interrupts: catch(SignalKind::interrupt())?,
             terminations: catch(SignalKind::terminate())?,
             hangups: catch(SignalKind::hangup())?,
@@ -126,7 +110,7 @@ impl Terminal {
     /// Draws, unless the terminal still takes the last picture.
     fn draw(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        let screen = &mut self.screen;
+        let screen = &mut self.desk.screen;
         self.frames.begin();
         self.canvas.draw(|frame| {
             let cursor = screen.draw(frame.buffer_mut(), now);
@@ -134,7 +118,7 @@ impl Terminal {
                 frame.set_cursor_position(cursor);
             }
         })?;
-        let title = self.screen.title();
+        let title = self.desk.screen.title();
         if title != self.title {
             self.frames.title(&title);
             self.title = title;
@@ -154,17 +138,12 @@ impl Terminal {
 
     fn take(&mut self, event: TerminalEvent) -> io::Result<()> {
         self.stale = true;
-        let tab = self.screen.tab();
-        for act in self.screen.handle(event) {
-            match act {
-                Act::Tell(event) => self.told.push_back((tab, event)),
-                Act::Remember(line) => {
-                    if let Some(history) = &self.history {
-                        history.append(&line);
-                    }
-                }
-                Act::Suspend => self.suspend()?,
-                Act::Redraw => self.redraw()?,
+        let tab = self.desk.screen.tab();
+        for act in self.desk.screen.handle(event) {
+            match self.desk.perform(tab, act) {
+                Some(Act::Suspend) => self.suspend()?,
+                Some(Act::Redraw) => self.redraw()?,
+                Some(Act::Tell(_) | Act::Remember(_)) | None => {}
             }
         }
         Ok(())
@@ -187,7 +166,7 @@ impl Terminal {
 
     /// Waits until there is something to do; returns what the client is to hear, if that is it.
     async fn wait(&mut self) -> io::Result<Option<Event>> {
-        let counting = self.screen.is_counting();
+        let counting = self.desk.screen.is_counting();
         let (stale, frame) = (self.stale, tokio::time::Instant::from_std(self.next_frame));
         let written = self.frames.written();
         tokio::select! {
@@ -212,8 +191,7 @@ impl Terminal {
 impl Front for Terminal {
     fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
         self.frames.failure()?;
-        let now = Timestamp::now().to_zoned(self.zone.clone()).datetime();
-        if self.screen.show(tab, now, show) {
+        if self.desk.show(tab, show) {
             if self.bell {
                 self.frames.ring();
             }
@@ -226,30 +204,26 @@ impl Front for Terminal {
     }
 
     fn follow(&mut self, tab: TabId, status: Status) {
-        self.screen.follow(tab, status);
+        self.desk.screen.follow(tab, status);
         self.stale = true;
     }
 
     fn close(&mut self, tab: TabId) {
-        self.screen.close(tab);
+        self.desk.screen.close(tab);
         self.stale = true;
     }
 
     fn command(&mut self, tab: TabId, command: ScreenCommand) {
-        if let ScreenCommand::Export(file) = &command {
-            let said = export(Path::new(file), &self.screen.transcript());
-            let _ = self.show(tab, &said);
-        }
-        self.screen.command(&command);
+        self.desk.command(tab, &command);
         self.stale = true;
     }
 
     fn want_line(&mut self, tab: TabId) {
-        self.told.extend(self.screen.want_line(tab).map(|line| (tab, line)));
+        self.desk.want_line(tab);
     }
 
     fn ask(&mut self, tab: TabId, question: Question) {
-        self.screen.ask(tab, &question);
+        self.desk.screen.ask(tab, &question);
         self.stale = true;
     }
 
@@ -262,16 +236,16 @@ impl Front for Terminal {
         loop {
             let due = self.stale && self.next_frame <= Instant::now() && self.frames.is_written();
             if due && self.draw().is_err() {
-                return (self.screen.tab(), Event::Terminate);
+                return (self.desk.screen.tab(), Event::Terminate);
             }
-            if let Some(told) = self.told.pop_front() {
+            if let Some(told) = self.desk.told.pop_front() {
                 return told;
             }
             match self.wait().await {
                 Ok(None) => {}
-                Ok(Some(event)) => return (self.screen.tab(), event),
+                Ok(Some(event)) => return (self.desk.screen.tab(), event),
                 // The terminal is gone.
-                Err(_) => return (self.screen.tab(), Event::Terminate),
+                Err(_) => return (self.desk.screen.tab(), Event::Terminate),
             }
         }
     }
@@ -288,13 +262,4 @@ fn read_keys() -> mpsc::Receiver<TerminalEvent> {
         }
     });
     keys
-}
-
-/// Writes a transcript to a new file that only its owner can read; returns what to say about it.
-fn export(file: &Path, transcript: &str) -> Show {
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    match written.and_then(|mut file| file.write_all(transcript.as_bytes())) {
-        Ok(()) => Show::Note(format!("written to {}", file.display())),
-        Err(error) => Show::Error(format!("cannot write to {}: {error}", file.display())),
-    }
 }

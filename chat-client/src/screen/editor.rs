@@ -3,6 +3,9 @@
 //! The cursor stands between letters as a person sees them. What nobody is to see is shown as stars, is not kept for
 //! yanking, and is wiped when the line is done.
 
+#[cfg(feature = "window")]
+use std::ops::Range;
+
 use chat_core::names;
 use zeroize::Zeroize as _;
 
@@ -43,7 +46,7 @@ pub(super) enum To {
 
 /// A line under the keys.
 #[derive(Debug, Default)]
-pub(super) struct Editor {
+pub(crate) struct Editor {
     text: String,
     /// In bytes; always between two letters.
     cursor: usize,
@@ -60,17 +63,17 @@ impl Drop for Editor {
 
 impl Editor {
     /// Begins an empty line; `hidden` if nothing of it may be seen.
-    pub(super) fn new(hidden: bool) -> Self {
+    pub(crate) fn new(hidden: bool) -> Self {
         let mut editor = Self::default();
         editor.hidden = hidden;
         editor
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    pub(super) fn cursor(&self) -> usize {
+    pub(crate) fn cursor(&self) -> usize {
         self.cursor
     }
 
@@ -94,7 +97,7 @@ impl Editor {
     }
 
     /// Puts text at the cursor. What would show nothing is left out, and what would make the line too long is refused.
-    pub(super) fn insert(&mut self, text: &str) -> bool {
+    pub(crate) fn insert(&mut self, text: &str) -> bool {
         let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
         let joins = |c| matches!(c, '\u{200c}' | '\u{200d}');
         let keep = |c: &char| *c == '\n' && !self.hidden || !names::is_unprintable(*c) || joins(*c);
@@ -107,6 +110,28 @@ impl Editor {
         // What was inserted may have become a part of the letter before or behind it.
         self.cursor = self.border_at_or_after(self.cursor);
         true
+    }
+
+    /// Moves the cursor to a place, in bytes; to the next border between letters if there is none.
+    #[cfg(feature = "window")]
+    pub(crate) fn go_to(&mut self, at: usize) {
+        self.cursor = self.border_at_or_after(at);
+    }
+
+    /// Puts text at a place, in bytes, as [`Editor::insert`] does.
+    #[cfg(feature = "window")]
+    pub(crate) fn put_at(&mut self, at: usize, text: &str) -> bool {
+        self.go_to(at);
+        self.insert(text)
+    }
+
+    /// Deletes what is between two places, in bytes, and leaves the cursor there.
+    #[cfg(feature = "window")]
+    pub(crate) fn delete_range(&mut self, range: Range<usize>) {
+        if self.text.get(range.clone()).is_some() {
+            self.text.replace_range(range.clone(), "");
+            self.cursor = self.border_at_or_after(range.start);
+        }
     }
 
     pub(super) fn go(&mut self, to: To) {
@@ -207,7 +232,8 @@ impl Editor {
         layout
     }
 
-    fn secret_start(&self) -> Option<usize> {
+    /// Returns where what nobody is to see begins, in bytes, if there may be something.
+    pub(crate) fn secret_start(&self) -> Option<usize> {
         if self.hidden { Some(0) } else { command::password_start(&self.text) }
     }
 

@@ -5,20 +5,20 @@ use std::ops::Range;
 use chat_core::packet::PacketType;
 use jiff::civil::DateTime;
 
-use super::text;
+use super::text::{self, Ruler};
 use crate::app::Show;
 use crate::display::{self, Medium};
 use crate::replies::Reply;
 
 /// So many comings and goings are one entry at most; the next ones begin another.
 const MAX_CHANGES: usize = 50;
-/// Rows after the first are set off by this many cells.
-pub(super) const INDENT: usize = 2;
+/// Rows after the first are set off by this many letters.
+pub(crate) const INDENT: usize = 2;
 const TAB: &str = "    ";
 
 /// What kind of thing it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Somebody said something.
     Message {
         /// This client's user did.
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 impl Kind {
     /// Returns the sign in the column beside the time, where nothing that somebody says can stand: what is marked there is
     /// told apart from messages without colours, too.
-    pub(super) fn mark(self) -> &'static str {
+    pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::Message { .. } => " ",
             Self::Server => "=",
@@ -58,7 +58,7 @@ impl Kind {
 
 /// How a part of a text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// As its kind looks.
     Plain,
     /// The name of who said it.
@@ -67,6 +67,15 @@ pub(super) enum Role {
     Link,
     /// Something between back quotes.
     Code,
+}
+
+/// A part of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    pub(crate) role: Role,
+    pub(crate) text: &'a str,
+    /// What it is a part of, where that goes on in other rows: all of a link.
+    pub(crate) whole: &'a str,
 }
 
 /// Somebody came, went, or is called otherwise.
@@ -86,10 +95,10 @@ enum What {
 
 /// One thing in the message pane.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// When it was there.
-    pub(super) at: DateTime,
-    pub(super) kind: Kind,
+    pub(crate) at: DateTime,
+    pub(crate) kind: Kind,
     /// Everything it says; can do nothing but be read.
     text: String,
     /// How much of the beginning of the text is the name of who said it, in bytes.
@@ -100,7 +109,7 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug)]
 struct Layout {
-    cells: usize,
+    width: usize,
     folded: bool,
     rows: Vec<Range<usize>>,
     marks: Vec<(Range<usize>, Role)>,
@@ -158,7 +167,7 @@ impl Entry {
     }
 
     /// Returns the name of who said it.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         matches!(self.kind, Kind::Message { .. }).then(|| self.text.get(..self.name_len)).flatten()
     }
 
@@ -182,17 +191,17 @@ impl Entry {
         self.layout = None;
     }
 
-    /// Lays the entry out for rows of this many cells, unless that has been done. `folded` puts comings and goings into
-    /// one sentence.
-    pub(super) fn lay_out(&mut self, cells: usize, folded: bool) {
-        if self.layout.as_ref().is_some_and(|layout| layout.cells == cells && layout.folded == folded) {
+    /// Lays the entry out for rows of this width, unless that has been done. `folded` puts comings and goings into one
+    /// sentence.
+    pub(super) fn lay_out(&mut self, width: usize, folded: bool, ruler: &Ruler) {
+        if self.layout.as_ref().is_some_and(|layout| layout.width == width && layout.folded == folded) {
             return;
         }
         if self.kind == Kind::Presence {
             self.text = if folded { fold(&self.changes) } else { unfold(&self.changes) };
         }
-        let rows = text::wrap(&self.text, cells, cells.saturating_sub(INDENT));
-        self.layout = Some(Layout { cells, folded, rows, marks: self.marks() });
+        let rows = text::wrap(&self.text, width, width.saturating_sub(ruler.indent(INDENT)), ruler);
+        self.layout = Some(Layout { width, folded, rows, marks: self.marks() });
     }
 
     /// Counts the rows; one if it has not been laid out.
@@ -201,13 +210,17 @@ impl Entry {
     }
 
     /// Goes through the parts of a row: what they say and how they look.
-    pub(super) fn parts(&self, row: usize) -> impl Iterator<Item = (Role, &str)> {
+    pub(crate) fn parts(&self, row: usize) -> impl Iterator<Item = Part<'_>> {
         let layout = self.layout.as_ref();
         let range = layout.and_then(|layout| layout.rows.get(row)).cloned().unwrap_or_default();
         let marks = layout.map_or(&[][..], |layout| &layout.marks);
         marks.iter().filter_map(move |(mark, role)| {
             let (start, end) = (mark.start.max(range.start), mark.end.min(range.end));
-            (start < end).then(|| (*role, self.text.get(start..end).unwrap_or_default()))
+            (start < end).then(|| Part {
+                role: *role,
+                text: self.text.get(start..end).unwrap_or_default(),
+                whole: self.text.get(mark.clone()).unwrap_or_default(),
+            })
         })
     }
 

@@ -155,7 +155,7 @@ impl Screen {
     }
 
     /// Returns what is being typed into.
-    fn line(&mut self) -> &mut Editor {
+    pub(super) fn line(&mut self) -> &mut Editor {
         match (&mut self.search, &mut self.conversation.question) {
             (Some(search), _) => &mut search.query,
             (None, Some(asked)) => &mut asked.answer,

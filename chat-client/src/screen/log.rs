@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use jiff::civil::Date;
 
 use super::entry::{Entry, Kind};
+use super::text::Ruler;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +21,21 @@ pub struct Scrollback {
 
 /// A part of the message pane, one row high.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Row<'a> {
+pub(crate) enum Row<'a> {
     /// A day begins.
     Day(Date),
     /// What is below is unread.
     Unread,
-    /// A row of an entry, counted from 0.
-    Text(&'a Entry, usize),
+    /// A row of an entry, counted from 0. Entries are numbered as they come.
+    Text {
+        entry: &'a Entry,
+        row: usize,
+        #[cfg_attr(
+            not(feature = "window"),
+            expect(dead_code, reason = "only a window keeps something by row")
+        )]
+        serial: u64,
+    },
 }
 
 /// The last row in view: which entry, and which of its rows.
@@ -37,7 +46,7 @@ struct Place {
 }
 
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     limit: Scrollback,
     entries: VecDeque<Entry>,
     /// The number of the first entry that is still there; entries are numbered from 0 as they come.
@@ -49,13 +58,14 @@ pub(super) struct Log {
     unread: usize,
     mentions: usize,
     folded: bool,
-    /// The size of the message pane as it was drawn last, in cells.
+    ruler: Ruler,
+    /// The size of the message pane as it was drawn last: in units of the ruler, in rows.
     width: usize,
     height: usize,
 }
 
 impl Log {
-    pub(super) fn new(limit: Scrollback, folded: bool) -> Self {
+    pub(super) fn new(limit: Scrollback, folded: bool, ruler: Ruler) -> Self {
         Self {
             limit,
             entries: VecDeque::new(),
@@ -66,6 +76,7 @@ impl Log {
             unread: 0,
             mentions: 0,
             folded,
+            ruler,
             width: 80,
             height: 24,
         }
@@ -143,16 +154,16 @@ impl Log {
     }
 
     /// Tells whether the end is in view.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.place.is_none()
     }
 
     /// Counts the entries below the view.
-    pub(super) fn below(&self) -> u64 {
+    pub(crate) fn below(&self) -> u64 {
         self.place.map_or(0, |place| self.end().saturating_sub(place.serial + 1))
     }
 
-    pub(super) fn scroll_to_end(&mut self) {
+    pub(crate) fn scroll_to_end(&mut self) {
         self.place = None;
     }
 
@@ -166,7 +177,7 @@ impl Log {
         self.height.saturating_sub(2).max(1)
     }
 
-    pub(super) fn scroll_up(&mut self, rows: usize) {
+    pub(crate) fn scroll_up(&mut self, rows: usize) {
         let Some(mut place) = self.place.or_else(|| self.last_place()) else { return };
         for _ in 0..rows {
             place = self.above(place).unwrap_or(place);
@@ -175,12 +186,27 @@ impl Log {
         self.settle();
     }
 
-    pub(super) fn scroll_down(&mut self, rows: usize) {
+    pub(crate) fn scroll_down(&mut self, rows: usize) {
         for _ in 0..rows {
             let Some(place) = self.place else { return };
             self.place = self.beneath(place);
         }
         self.settle();
+    }
+
+    /// Scrolls so that an entry, counted from the oldest one kept, is the last in view.
+    #[cfg(feature = "window")]
+    pub(crate) fn scroll_to(&mut self, index: usize) {
+        self.place =
+            Some(Place { serial: self.first + index.min(self.entries.len()) as u64, row: usize::MAX });
+        self.settle();
+    }
+
+    /// Returns how many entries there are down to the last one in view, and how many in all.
+    #[cfg(feature = "window")]
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let last = self.place.and_then(|place| self.index(place.serial));
+        (last.map_or(self.entries.len(), |index| index + 1), self.entries.len())
     }
 
     /// Scrolls to the newest entry before the one in view, or before the end, in which `matches` finds something.
@@ -221,6 +247,10 @@ impl Log {
     /// Keeps the place inside what there is, with a full pane above it, and lets go of it at the end.
     fn settle(&mut self) {
         let Some(mut place) = self.place else { return };
+        if place.serial >= self.end() {
+            self.place = None;
+            return;
+        }
         if place.serial < self.first {
             place = Place { serial: self.first, row: 0 };
         }
@@ -274,7 +304,7 @@ impl Log {
         let heads = self.heads(serial).into_iter().flatten().count();
         let index = self.index(serial).unwrap_or(usize::MAX);
         let Some(entry) = self.entries.get_mut(index) else { return 0 };
-        entry.lay_out(self.width, self.folded);
+        entry.lay_out(self.width, self.folded, &self.ruler);
         heads + entry.rows()
     }
 
@@ -293,7 +323,7 @@ impl Log {
             Some(head) => Some(*head),
             None => {
                 let entry = self.entries.get(self.index(place.serial)?)?;
-                Some(Row::Text(entry, place.row - heads.len()))
+                Some(Row::Text { entry, row: place.row - heads.len(), serial: place.serial })
             }
         }
     }

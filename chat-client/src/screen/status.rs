@@ -18,14 +18,14 @@ pub(super) fn is_counting(status: &Status) -> bool {
 }
 
 /// Writes the title of the window.
-pub(super) fn title(name: &str, status: Option<&Status>, (unread, mentions): (usize, usize)) -> String {
+pub(super) fn title(beginning: &str, status: Option<&Status>, (unread, mentions): (usize, usize)) -> String {
     let unread = match (unread, mentions) {
         (0, _) => String::new(),
         (unread, 0) => format!("({unread}) "),
         (unread, _) => format!("({unread}!) "),
     };
     let place = status.map(|status| format!(" {}", safe(&status.address.to_string()))).unwrap_or_default();
-    format!("{unread}{}{place}", safe(name))
+    format!("{unread}{}{place}", safe(beginning))
 }
 
 /// Writes what the line of tabs says of one in `cells` cells: its number, where it leads, and what is unread there.
@@ -118,7 +118,11 @@ fn fit(parts: Vec<(Part, String)>, cells: usize) -> Vec<(Part, String)> {
     fitting
 }
 
+/// Makes a name that can do nothing but be read.
+pub(crate) fn name(name: &str) -> String {
+    text::trim_letters(&display::sanitise(name, Medium::Terminal).replace(['\n', '\t'], " "))
+}
+
 fn safe(text: &str) -> String {
-    let text = display::sanitise(text, Medium::Terminal).replace(['\n', '\t'], " ");
-    text::clip(&text::trim_letters(&text), MAX_NAME)
+    text::clip(&name(text), MAX_NAME)
 }

@@ -1,13 +1,44 @@
 //! Measuring and breaking text. What a person sees as one letter is one grapheme cluster, as wide as a terminal draws it;
 //! ratatui measures in the same way when it draws.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ratatui::buffer::CellWidth as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// A letter carries at most this many characters, accents and joiners included; the longest emoji families have ten.
 const MAX_CLUSTER_CHARS: usize = 16;
+
+/// Measures letters in the unit that the width of a pane is given in: in cells, unless it was told otherwise.
+#[derive(Clone, Default)]
+pub struct Ruler(Option<Arc<Measure>>);
+
+type Measure = dyn Fn(&str) -> usize + Send + Sync;
+
+impl Ruler {
+    /// Makes one that takes its measures from `measure`, which is given one letter, or one emoji, at a time.
+    pub fn new(measure: impl Fn(&str) -> usize + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(measure)))
+    }
+
+    /// Returns how far rows are set off that stand for so many letters.
+    pub(super) fn indent(&self, letters: usize) -> usize {
+        letters * self.measure("n", 1)
+    }
+
+    /// Measures a letter that takes so many cells.
+    fn measure(&self, letter: &str, cells: usize) -> usize {
+        self.0.as_ref().map_or(cells, |measure| measure(letter))
+    }
+}
+
+impl fmt::Debug for Ruler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Ruler(own)" } else { "Ruler(cells)" })
+    }
+}
 
 /// Goes through the letters of a text with their places, in bytes, and their widths, in cells. Line feeds have no width.
 pub(super) fn letters(text: &str) -> impl DoubleEndedIterator<Item = (usize, &str, usize)> {
@@ -47,41 +78,39 @@ pub(super) fn trim_letters(text: &str) -> String {
     text.graphemes(true).flat_map(|letter| letter.chars().take(MAX_CLUSTER_CHARS)).collect()
 }
 
-/// Breaks a text into rows of at most `first` and then `rest` cells, at white space where there is some, and at line
+/// Breaks a text into rows of at most `first` and then `rest` units of the ruler, at white space where there is some, and at line
 /// feeds. A letter wider than a row has one for itself. Rows are ranges of bytes without the white space they broke at.
-pub(super) fn wrap(text: &str, first: usize, rest: usize) -> Vec<Range<usize>> {
+pub(super) fn wrap(text: &str, first: usize, rest: usize, ruler: &Ruler) -> Vec<Range<usize>> {
     let mut rows = Vec::new();
     let mut start = 0;
     for line in text.split('\n') {
-        wrap_line(line, start, if rows.is_empty() { first } else { rest }, rest, &mut rows);
+        let mut room = if rows.is_empty() { first } else { rest };
+        let (mut from, line_start) = (0, start);
+        while let Some((end, next)) = break_row(line.get(from..).unwrap_or_default(), room.max(1), ruler) {
+            rows.push(line_start + from..line_start + from + end);
+            (from, room) = (from + next, rest);
+        }
+        rows.push(line_start + from..line_start + line.len());
         start += line.len() + 1;
     }
     rows
 }
 
-fn wrap_line(line: &str, offset: usize, first: usize, rest: usize, rows: &mut Vec<Range<usize>>) {
-    let (mut start, mut cells) = (0, first);
-    while let Some((end, next)) = break_row(line.get(start..).unwrap_or_default(), cells.max(1)) {
-        rows.push(offset + start..offset + start + end);
-        (start, cells) = (start + next, rest);
-    }
-    rows.push(offset + start..offset + line.len());
-}
-
-/// Finds where a row of at most `cells` ends and the next begins; `None` if everything fits.
-fn break_row(line: &str, cells: usize) -> Option<(usize, usize)> {
+/// Finds where a row with this much room ends and the next begins; `None` if everything fits.
+fn break_row(line: &str, room: usize, ruler: &Ruler) -> Option<(usize, usize)> {
     let (mut used, mut previous, mut opportunity) = (0, 0, None);
-    for (at, letter, width) in letters(line) {
+    for (at, letter, cells) in letters(line) {
         let is_space = letter.starts_with(char::is_whitespace);
         // Ideographs may be parted anywhere, but white space before them goes with the row that ends.
-        let beside_ideograph = at > 0 && (width == 2 || previous == 2) && !is_space;
+        let beside_ideograph = at > 0 && (cells == 2 || previous == 2) && !is_space;
         if beside_ideograph && opportunity.is_none_or(|(_, next)| next != at) {
             opportunity = Some((at, at));
         }
-        if used + width > cells && at > 0 && !is_space {
+        let width = ruler.measure(letter, cells);
+        if used + width > room && at > 0 && !is_space {
             return Some(opportunity.unwrap_or((at, at)));
         }
-        (used, previous) = (used + width, width);
+        (used, previous) = (used + width, cells);
         if is_space {
             let end = opportunity.filter(|(_, next)| *next == at).map_or(at, |(end, _)| end);
             opportunity = Some((end, at + letter.len()));
@@ -97,7 +126,7 @@ mod tests {
     use super::*;
 
     fn rows(text: &str, first: usize, rest: usize) -> Vec<&str> {
-        wrap(text, first, rest).into_iter().map(|row| &text[row]).collect()
+        wrap(text, first, rest, &Ruler::default()).into_iter().map(|row| &text[row]).collect()
     }
 
     #[test]
@@ -109,6 +138,13 @@ mod tests {
         assert_eq!(rows("one\ntwo three", 20, 5), ["one", "two", "three"]);
         assert_eq!(rows("", 5, 5), [""]);
         assert_eq!(rows("a\n\nb", 5, 5), ["a", "", "b"]);
+    }
+
+    #[test]
+    fn rows_are_as_wide_as_the_ruler_says() {
+        let ruler = Ruler::new(|letter| if letter == "i" { 1 } else { 3 });
+        assert_eq!(wrap("iiiiii mm m", 10, 12, &ruler), [0..6, 7..11]);
+        assert_eq!((ruler.indent(2), Ruler::default().indent(2)), (6, 2));
     }
 
     #[test]
@@ -140,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_fit_and_lose_nothing_but_white_space(text in "[a-c 日é\n]{0,40}", first in 2usize..9, rest in 2usize..9) {
-            let broken = wrap(&text, first, rest);
+            let broken = wrap(&text, first, rest, &Ruler::default());
             let kept: String = broken.iter().map(|row| &text[row.clone()]).collect();
             let letters_only = |text: &str| text.replace([' ', '\n'], "");
             prop_assert_eq!(letters_only(&kept), letters_only(&text));

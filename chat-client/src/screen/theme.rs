@@ -35,13 +35,13 @@ pub struct Colours {
 
 impl Colours {
     /// Returns what everything looks like that nothing else is said of.
-    pub(super) fn ground(self) -> Style {
+    pub(crate) fn ground(self) -> Style {
         let style = self.text.map_or(Style::new(), |colour| Style::new().fg(colour));
         self.background.map_or(style, |colour| style.bg(colour))
     }
 
     /// Returns what a kind of entry looks like, as far as it is said.
-    pub(super) fn kind(self, kind: Kind) -> Style {
+    pub(crate) fn kind(self, kind: Kind) -> Style {
         let colour = match kind {
             Kind::Message { .. } | Kind::Help => self.text,
             Kind::Server => self.server,
@@ -55,7 +55,7 @@ impl Colours {
 
 /// What is around the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Time,
     Day,
     Unread,
@@ -88,7 +88,7 @@ impl Theme {
     }
 
     /// Returns how a part of an entry looks. `name` is whose it is.
-    pub(super) fn text(self, kind: Kind, role: Role, name: Option<&str>) -> Style {
+    pub(crate) fn text(self, kind: Kind, role: Role, name: Option<&str>) -> Style {
         let base = self.kind(kind);
         match (role, kind) {
             (Role::Plain, _) => base,
@@ -114,7 +114,7 @@ impl Theme {
     }
 
     /// Returns the style of a name: always the same colour for the same name.
-    pub(super) fn name(self, name: Option<&str>) -> Style {
+    pub(crate) fn name(self, name: Option<&str>) -> Style {
         let colours = match self {
             Self::Dark => &ON_DARK,
             Self::Light => &ON_LIGHT,
@@ -125,7 +125,7 @@ impl Theme {
         colour.map_or(Style::new(), |colour| Style::new().fg(Color::Indexed(*colour)))
     }
 
-    pub(super) fn part(self, part: Part) -> Style {
+    pub(crate) fn part(self, part: Part) -> Style {
         let base = Style::new();
         match part {
             Part::Time | Part::Border => self.pick(base, 242, 246, Modifier::DIM),

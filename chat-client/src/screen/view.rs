@@ -8,11 +8,10 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use super::editor::InputLayout;
-use super::entry::{Entry, INDENT, Kind, Role};
+use super::entry::{self, Entry, INDENT, Kind, Role};
 use super::log::Row;
 use super::theme::{Part, Theme};
 use super::{Screen, status, text};
-use crate::display::{self, Medium};
 
 /// On screens narrower than this nobody is listed, and below the next no times are shown.
 const WIDE: u16 = 72;
@@ -87,15 +86,24 @@ fn has_users(screen: &Screen) -> bool {
 
 /// Lays out what is being typed, with what stands before it.
 fn input(screen: &Screen, width: u16) -> (String, InputLayout) {
-    let (prompt, editor) = match (&screen.search, &screen.conversation.question) {
-        (Some(search), _) if search.exhausted => ("nothing above: ", &search.query),
-        (Some(search), _) => ("search: ", &search.query),
-        (None, Some(asked)) => (asked.prompt.as_str(), &asked.answer),
-        (None, None) => (PROMPT, &screen.conversation.draft),
+    let editor = match (&screen.search, &screen.conversation.question) {
+        (Some(search), _) => &search.query,
+        (None, Some(asked)) => &asked.answer,
+        (None, None) => &screen.conversation.draft,
     };
-    let prompt = text::clip(prompt, usize::from(width / 2));
+    let prompt = text::clip(prompt(screen), usize::from(width / 2));
     let cells = usize::from(width) - text::width(&prompt);
     (prompt, editor.lay_out(cells))
+}
+
+/// Returns what stands before what is being typed.
+pub(super) fn prompt(screen: &Screen) -> &str {
+    match (&screen.search, &screen.conversation.question) {
+        (Some(search), _) if search.exhausted => "nothing above: ",
+        (Some(_), _) => "search: ",
+        (None, Some(asked)) => &asked.prompt,
+        (None, None) => PROMPT,
+    }
 }
 
 fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
@@ -118,7 +126,7 @@ fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
                 draw_rule(buffer, line, &day, theme.part(Part::Day));
             }
             Row::Unread => draw_rule(buffer, line, "unread", theme.part(Part::Unread)),
-            Row::Text(entry, row) => {
+            Row::Text { entry, row, .. } => {
                 if row == 0 {
                     let mark = entry.kind.mark();
                     let style = theme.text(entry.kind, Role::Plain, None).patch(colours.kind(entry.kind));
@@ -149,7 +157,7 @@ fn draw_row(
 ) {
     let indent = if row > 0 && entry.kind != Kind::Help { INDENT } else { 0 };
     let mut x = at.x.saturating_add(u16::try_from(indent).unwrap_or_default());
-    for (role, part) in entry.parts(row) {
+    for entry::Part { role, text: part, .. } in entry.parts(row) {
         let style = look(role);
         let mut from = 0;
         for found in find(part, query) {
@@ -178,11 +186,7 @@ fn draw_tabs(screen: &Screen, buffer: &mut Buffer, area: Rect) {
     let cells = usize::from(area.width) / screen.conversations().count().max(1);
     let mut x = area.x;
     for (number, conversation) in (1..).zip(screen.conversations()) {
-        let part = match conversation.log.unread() {
-            _ if conversation.tab == screen.tab() => Part::CurrentTab,
-            (_, 1..) => Part::StatusWarning,
-            _ => Part::Status,
-        };
+        let part = screen.tab_part(conversation);
         x = put(buffer, x, area.y, area.right(), &status::tab(conversation, number, cells), theme.part(part));
     }
 }
@@ -199,8 +203,7 @@ fn draw_users(screen: &Screen, buffer: &mut Buffer, area: Rect) {
     // If not all fit, the last row says how many more there are.
     let shown = if users.len() > rows { rows.saturating_sub(1) } else { users.len() };
     for (y, user) in (area.y..area.bottom()).zip(users.iter().take(shown)) {
-        let name = display::sanitise(user, Medium::Terminal).replace(['\n', '\t'], " ");
-        let name = text::clip(&text::trim_letters(&name), cells);
+        let name = text::clip(&status::name(user), cells);
         put(buffer, area.x + 2, y, area.right(), &name, theme.name(Some(user)));
     }
     if shown < users.len() && rows > 0 {
@@ -256,7 +259,7 @@ fn put(buffer: &mut Buffer, x: u16, y: u16, right: u16, text: &str, style: Style
 }
 
 /// Finds where a text has what is looked for, whatever the case of the letters. The places do not overlap.
-pub(super) fn find(text: &str, query: &str) -> Vec<Range<usize>> {
+pub(crate) fn find(text: &str, query: &str) -> Vec<Range<usize>> {
     let wanted: Vec<char> = query.chars().flat_map(char::to_lowercase).collect();
     let mut found = Vec::new();
     let mut at = 0;

@@ -25,7 +25,7 @@ pub(super) struct Row {
 const YES_OR_NO: &str = "true or false";
 const COLOUR: &str = "a colour such as \"#ffd787\", \"green\" or 215, or empty";
 
-pub(super) const TABLE: [Row; 22] = [
+pub(super) const TABLE: [Row; 24] = [
     Row {
         name: "host",
         default: "",
@@ -142,6 +142,22 @@ pub(super) const TABLE: [Row; 22] = [
         set: |settings, text| {
             let known = text.is_empty() || jiff::tz::TimeZone::get(text).is_ok();
             put(&mut settings.zone, known.then(|| some(text)))
+        },
+    },
+    Row {
+        name: "font.name",
+        default: "",
+        help: "The font of the window: its name, or the path of its file; empty for the one that comes with the program.",
+        allowed: "the name of a font",
+        set: |settings, text| put(&mut settings.font_name, Some(some(text))),
+    },
+    Row {
+        name: "font.size",
+        default: "15",
+        help: "Its size, in points.",
+        allowed: "from 6 to 72",
+        set: |settings, text| {
+            put(&mut settings.font_size, text.parse().ok().filter(|size| (6..=72).contains(size)))
         },
     },
     Row {

@@ -1,0 +1,93 @@
+//! A person's place at the client, whatever it is drawn with: the screen, and the clock and the files that go with it.
+//!
+//! `terminal` and `window` draw it and press its keys; `history` keeps lines for later sessions.
+
+mod history;
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use self::history::HistoryFile;
+use crate::app::command::ScreenCommand;
+use crate::app::{Event, Show};
+use crate::driver::TabId;
+use crate::screen::{Act, Look, Screen};
+
+/// The screen, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) screen: Screen,
+    /// What the client has not heard yet; what was typed, so nobody else makes it grow.
+    pub(crate) told: VecDeque<(TabId, Event)>,
+    zone: TimeZone,
+    history: Option<HistoryFile>,
+}
+
+impl Desk {
+    /// Sets a desk up, with what was typed in earlier sessions. `zone` is the time zone of what the screen says.
+    pub(crate) fn new(look: Look, zone: &str) -> Self {
+        let (history, lines) =
+            HistoryFile::of_user().map_or((None, Vec::new()), |(file, lines)| (Some(file), lines));
+        Self {
+            screen: Screen::new(look, lines),
+            told: VecDeque::new(),
+            zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC),
+            history,
+        }
+    }
+
+    /// Shows something that has just come; tells whether it should call the person, because it names them.
+    pub(crate) fn show(&mut self, tab: TabId, show: &Show) -> bool {
+        let now = Timestamp::now().to_zoned(self.zone.clone()).datetime();
+        self.screen.show(tab, now, show)
+    }
+
+    /// Does what a command asks of the screen.
+    pub(crate) fn command(&mut self, tab: TabId, command: &ScreenCommand) {
+        if let ScreenCommand::Export(file) = command {
+            let said = export(Path::new(file), &self.screen.transcript());
+            self.show(tab, &said);
+        }
+        self.screen.command(command);
+    }
+
+    /// Takes note that the client wants a line.
+    pub(crate) fn want_line(&mut self, tab: TabId) {
+        self.told.extend(self.screen.want_line(tab).map(|line| (tab, line)));
+    }
+
+    /// Does what the person wants, if that does not depend on what the screen is drawn with; returns it otherwise. `tab` was
+    /// in view when it was wanted.
+    pub(crate) fn perform(&mut self, tab: TabId, act: Act) -> Option<Act> {
+        match act {
+            Act::Tell(event) => self.told.push_back((tab, event)),
+            Act::Remember(line) => {
+                if let Some(history) = &self.history {
+                    history.append(&line);
+                }
+            }
+            Act::Suspend | Act::Redraw => return Some(act),
+        }
+        None
+    }
+}
+
+/// Writes a transcript to a new file that only its owner can read; returns what to say about it.
+fn export(file: &Path, transcript: &str) -> Show {
+    let written: io::Result<()> = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut file| file.write_all(transcript.as_bytes()));
+    match written {
+        Ok(()) => Show::Note(format!("written to {}", file.display())),
+        Err(error) => Show::Error(format!("cannot write to {}: {error}", file.display())),
+    }
+}
