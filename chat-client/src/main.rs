@@ -267,7 +267,8 @@ fn wishes(settings: &Settings, zone: &str) -> Wishes {
 
 /// Logs to standard error what the environment asks for; on a terminal, where it would tear the screen, nothing else.
 fn start_log(interactive: bool) {
-    let default = if interactive { "off" } else { "warn" };
+    // What winit warns of are displays that it finds strange, which nobody can do anything about.
+    let default = if interactive { "off" } else { "warn,winit=error" };
     // Not CHAT_CLIENT_LOG, which is the setting `log`.
     let filter = EnvFilter::try_from_env("CHAT_CLIENT_TRACE").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
