@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use eframe::egui::{
-    Align, Button, Color32, Frame, Label, Layout, Margin, RichText, ScrollArea, Stroke, TextStyle, Ui, Vec2,
+    Button, Color32, Frame, Label, Margin, RichText, ScrollArea, Stroke, TextStyle, Ui, Vec2,
 };
 
 use super::colours::{Palette, colour};
@@ -66,9 +66,7 @@ pub(super) fn draw_users(ui: &mut Ui, screen: &Screen, palette: &Palette) {
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, users.len(), |ui, rows| {
         for user in users.get(rows).unwrap_or_default() {
             let colour = screen.colours().0.name(Some(user)).fg.and_then(colour).unwrap_or(palette.text);
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                ui.add(Label::new(RichText::new(name(user)).color(colour)).truncate());
-            });
+            ui.add(Label::new(RichText::new(name(user)).color(colour)).truncate());
         }
     });
 }
