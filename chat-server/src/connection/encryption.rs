@@ -21,14 +21,19 @@ use crate::metrics::Dropped;
 pub(crate) const TABLES_AT_A_TIME: usize = 1;
 
 /// The most that tables may cost to work out, by [`table_work`]: 64 pairs of 512 bits with the exponent 65537, some 30 ms.
-const MOST_TABLE_WORK: u64 = 64 * 512 * 512 * 17;
+const MOST_TABLE_WORK: u64 = 64 * 512 * 512 * (17 + FIXED_SQUARINGS);
+
+/// What a pair costs whatever its exponent is, in squarings.
+const FIXED_SQUARINGS: u64 = 6;
 
 /// What the dearest key counts for in the rate of bytes.
 const DEAREST_KEY_BYTES: u64 = 256 * 1024;
 
 /// Estimates what the tables of a key cost: squarings, each in proportion to the square of the modulus's length.
 fn table_work(key: &PublicKey) -> u64 {
-    key.pairs().iter().map(|pair| pair.n().bits().saturating_pow(2).saturating_mul(pair.e().bits())).sum()
+    let squarings = |exponent_bits: u64| exponent_bits.saturating_add(FIXED_SQUARINGS);
+    let work = |n: u64, e: u64| n.saturating_pow(2).saturating_mul(squarings(e));
+    key.pairs().iter().map(|pair| work(pair.n().bits(), pair.e().bits())).fold(0, u64::saturating_add)
 }
 
 impl Connection {
