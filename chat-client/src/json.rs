@@ -124,6 +124,7 @@ mod tests {
         let protection = Protection::Noise { identity: Fingerprint::of(&[1; 32]), basis: Basis::Pinned };
         let standing = Status {
             address: ServerAddress::new("home", 1),
+            name: None,
             stage: Stage::Online,
             me: Some("bob".to_owned()),
             joined: true,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chat_core::known_servers::ServerAddress;
 
-use super::{App, Phase};
+use super::{App, Destination, Phase};
 use crate::link::Protection;
 
 /// How things stand. Names are in it as they came: whoever shows them makes them safe.
@@ -12,6 +12,8 @@ use crate::link::Protection;
 pub struct Status {
     /// The server, or the one `/connect` leads to.
     pub address: ServerAddress,
+    /// What the settings call it.
+    pub name: Option<String>,
     /// How far the connection is.
     pub stage: Stage,
     /// What this client's user is called there.
@@ -46,6 +48,14 @@ pub enum Stage {
     Leaving,
 }
 
+impl Status {
+    /// Returns what the person calls the server: its name in the settings, or else its address.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
 impl App {
     /// Says how things stand.
     #[must_use]
@@ -64,6 +74,7 @@ impl App {
         };
         Status {
             address: self.destination.address.clone(),
+            name: self.name().map(str::to_owned),
             stage,
             me: session.and_then(|session| session.me.name()).map(str::to_owned),
             joined: session.is_some_and(|session| session.joined),
@@ -71,5 +82,11 @@ impl App {
             round_trip: session.and_then(|session| session.round_trip),
             users: session.and_then(|session| session.users.clone()),
         }
+    }
+
+    /// Returns what the settings call the server.
+    fn name(&self) -> Option<&str> {
+        let named = |(_, server): &(&String, &Destination)| server.address == self.destination.address;
+        self.config.servers.iter().find(named).map(|(name, _)| name.as_str())
     }
 }

@@ -296,6 +296,16 @@ fn a_server_of_ours_sends_the_list_once_and_then_its_changes() {
 }
 
 #[test]
+fn a_server_that_the_settings_name_is_called_so() {
+    let mut world = World::new(|config| {
+        config.servers = BTreeMap::from([("mine".to_owned(), home())]);
+    });
+    world.event(Event::Start { connect: true });
+    assert_eq!(world.app.status().place(), "mine");
+    assert_eq!(World::pipe().app.status().place(), "home:1");
+}
+
+#[test]
 fn control_c_cancels_then_leaves() {
     let mut world = World::person().connected();
     world.line("/login alice");

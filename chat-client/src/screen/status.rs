@@ -24,7 +24,7 @@ pub(super) fn title(beginning: &str, status: Option<&Status>, (unread, mentions)
         (unread, 0) => format!("({unread}) "),
         (unread, _) => format!("({unread}!) "),
     };
-    let place = status.map(|status| format!(" {}", safe(&status.address.to_string()))).unwrap_or_default();
+    let place = status.map(|status| format!(" {}", safe(&status.place()))).unwrap_or_default();
     format!("{unread}{}{place}", safe(beginning))
 }
 
@@ -36,8 +36,7 @@ pub(super) fn tab(conversation: &Conversation, number: usize, cells: usize) -> S
         (unread, _) => format!("({unread}!) "),
     };
     let number = format!(" {number} ");
-    let place =
-        conversation.status.as_ref().map(|status| safe(&status.address.to_string())).unwrap_or_default();
+    let place = conversation.status.as_ref().map(|status| safe(&status.place())).unwrap_or_default();
     // The count is what somebody looks for, so the name gives way.
     let place = text::clip(&place, cells.saturating_sub(text::width(&number) + 1 + unread.len()));
     text::clip(&format!("{number}{place} {unread}"), cells)

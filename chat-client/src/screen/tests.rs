@@ -112,6 +112,7 @@ fn short(act: &Act) -> String {
 
 fn status() -> Status {
     Status {
+        name: None,
         address: ServerAddress::new("chat.example", 12345),
         stage: Stage::Online,
         me: Some("alice".to_owned()),

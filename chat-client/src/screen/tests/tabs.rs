@@ -43,6 +43,20 @@ fn a_new_server_comes_into_view_and_what_others_say_is_counted() {
 }
 
 #[test]
+fn a_server_with_a_name_is_called_by_it() {
+    let mut world = several();
+    world.screen.follow(SECOND, Status { name: Some("work".to_owned()), ..place("work.example") });
+    let rows = world.rows(80, 6);
+    assert!(rows[0].starts_with(" 1 chat.example:12345  2 work  3 third.example:12345"), "{rows:#?}");
+    world.press(KeyCode::Char('2'), KeyModifiers::ALT);
+    assert_eq!(world.screen.title(), "chat work");
+    assert!(
+        world.rows(80, 6).iter().any(|row| row.contains("work.example:12345")),
+        "the whole address below"
+    );
+}
+
+#[test]
 fn every_server_has_its_own_line_being_typed() {
     let mut world = several();
     world.screen.want_line(TabId::FIRST);
