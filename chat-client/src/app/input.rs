@@ -142,6 +142,9 @@ impl App {
     pub(super) fn say(&mut self, now: Instant, text: &str) {
         if text.len() > MAX_MESSAGE_BYTES {
             self.fail(format!("not sent: a message has at most {MAX_MESSAGE_BYTES} bytes"));
+            if self.config.screen {
+                self.hint("Up brings it back, to be sent in parts");
+            }
             return;
         }
         if let Some((unsent, what)) = self.unsent() {
