@@ -106,6 +106,10 @@ pub struct Limits {
     pub byte_burst: u32,
     /// How many times as much all connections of an address may send together as one of them.
     pub rate_shares_per_address: u32,
+    /// The longest message, in bytes.
+    pub max_message_bytes: usize,
+    /// How many bytes of messages everyone together may have sent to everyone per second, before they wait their turn.
+    pub room_bytes_per_second: u32,
     /// The longest user name, in bytes.
     pub max_name_bytes: usize,
     /// What a classic key sent by a client may look like: the server computes with it whatever the client likes.
@@ -194,6 +198,10 @@ impl Default for Limits {
             byte_burst: 256 * 1024,
             // A class or an office behind one address chats undisturbed, also when all of it connects again at once.
             rate_shares_per_address: 8,
+            // Clients of the original send a few kilobytes at most.
+            max_message_bytes: 16 * 1024,
+            // A reader with four megabits a second keeps up with it.
+            room_bytes_per_second: 512 * 1024,
             max_name_bytes: 64,
             key_limits: KeyLimits::PEER,
             cipher_table_bytes: 64 * 1024 * 1024,

@@ -58,6 +58,8 @@ enum Ending {
     Goodbye,
     #[error("closed by the client")]
     Eof,
+    #[error("reads too slowly")]
+    TooSlow,
     #[error("connection lost")]
     Lost(#[source] io::Error),
     #[error("packet length is impossible")]
@@ -86,6 +88,7 @@ impl Ending {
         match self {
             Self::Goodbye => Closed::Goodbye,
             Self::Eof => Closed::Eof,
+            Self::TooSlow => Closed::QueueFull,
             Self::Lost(_) => Closed::Lost,
             Self::Insecure(_) => Closed::Insecure,
             Self::Framing(_) | Self::BehindSwitch | Self::PlainWhileSecure => Closed::Malformed,

@@ -72,6 +72,8 @@ pub(crate) struct Delivery {
     scratch: Outgoing,
     bounds: Bounds,
     waiting: Total,
+    /// Connections that speak the dialect of January 2026.
+    januaries: usize,
     log: Option<PacketLog>,
 }
 
@@ -123,6 +125,7 @@ impl Delivery {
             scratch: Outgoing::default(),
             bounds,
             waiting: Total::default(),
+            januaries: 0,
             log,
         }
     }
@@ -149,9 +152,10 @@ impl Delivery {
 
     /// Forgets a connection and whatever it had not received.
     pub(crate) fn remove(&mut self, key: PeerKey) {
-        if let Some(audience) = self.peer(key).map(|peer| peer.audience) {
+        if let Some(peer) = find(&mut self.peers, key) {
+            self.batches.of(peer.audience).leave();
+            self.januaries -= usize::from(peer.cipher.is_january());
             self.peers.remove(key.index);
-            self.batches.of(audience).leave();
         }
     }
 
@@ -249,8 +253,21 @@ impl Delivery {
     /// Changes how everything handed over from now on is encoded for one connection.
     pub(crate) fn set_cipher(&mut self, key: PeerKey, cipher: Cipher) {
         self.catch_up(key);
+        if let Some(peer) = find(&mut self.peers, key) {
+            self.januaries += usize::from(cipher.is_january());
+            self.januaries -= usize::from(std::mem::replace(&mut peer.cipher, cipher).is_january());
+        }
+    }
+
+    /// Returns how many connections speak the dialect of January 2026.
+    pub(crate) fn januaries(&self) -> usize {
+        self.januaries
+    }
+
+    /// Tells a connection by a NOTICE if it has to be given up because it reads too slowly.
+    pub(crate) fn send_notices(&mut self, key: PeerKey) {
         if let Some(peer) = self.peer(key) {
-            peer.cipher = cipher;
+            peer.takes_notices = true;
         }
     }
 
@@ -338,7 +355,7 @@ impl Delivery {
     fn keep_bounds(&mut self) {
         while self.waiting.get() > self.bounds.together {
             let most = self.peers.iter_mut().max_by_key(|(_, peer)| peer.waiting_bytes());
-            let Some((_, peer)) = most else { return };
+            let Some((_, peer)) = most.filter(|(_, peer)| peer.waiting_bytes() > 0) else { return };
             tracing::info!(client = %peer.client, "cut off: too much waits for all slow readers together");
             peer.cut_off(Closed::AllQueuesFull);
         }

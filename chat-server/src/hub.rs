@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chat_core::frame::{Frame, FrameError};
 use chat_core::hello::Hello;
@@ -18,7 +18,7 @@ use chat_core::names::{ClientId, Username};
 use chat_core::noise::Identity;
 use chat_core::notice::{self, NoticeCode};
 use chat_core::packet::PacketType;
-use chat_core::rsa::hazmat::{CharacterDecryptor, Decryptor};
+use chat_core::rsa::hazmat::{CharacterDecryptor, Decryptor, LAST_IN_TABLES};
 use mio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
@@ -31,6 +31,7 @@ use crate::connection::{Report, TABLES_AT_A_TIME};
 use crate::delivery::{Bounds, Cipher, Delivery, OpenError, PeerKey, Progress};
 use crate::metrics::{Closed, Encryptions, Metrics, Queues};
 use crate::presence::Tick;
+use crate::rate::Floor;
 use crate::room::{Effect, Event, Room};
 use crate::status::{Census, Connections};
 use crate::tables::TableMemory;
@@ -71,6 +72,8 @@ pub(crate) struct Hub {
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     /// Where tasks that work for a connection say how it went; each has one at a time at most.
     pub(crate) reports: UnboundedSender<Report>,
+    /// What has been said to everyone.
+    floor: Cell<Floor>,
     room: RefCell<Room>,
     delivery: RefCell<Delivery>,
     effects: RefCell<Vec<Effect>>,
@@ -100,6 +103,7 @@ impl Hub {
         reports: UnboundedSender<Report>,
     ) -> Self {
         Self {
+            floor: Cell::new(Floor::new(&limits, Instant::now())),
             limits: RefCell::new(Rc::new(limits)),
             metrics: Metrics::new(accounts.latencies()),
             accounts,
@@ -174,7 +178,7 @@ impl Hub {
             match effect {
                 Effect::Reply(kind, body) => self.reply(key, kind, body),
                 Effect::Everyone(kind, body) => {
-                    cost += FOR_EVERYONE * body.len();
+                    cost += FOR_EVERYONE * self.weight(&body);
                     // Only what changes the list may come between a change and the list; both then share one.
                     if kind == PacketType::MESSAGE {
                         self.list();
@@ -185,17 +189,36 @@ impl Hub {
                     self.broadcast(kind, &body);
                 }
                 Effect::UserList => {
-                    cost += FOR_EVERYONE * self.room.borrow().user_list_bytes();
+                    cost += FOR_EVERYONE * self.weight(self.room.borrow().last_user_list());
                     self.unlisted.borrow_mut().insert(key.client);
                 }
                 Effect::SameUserList => {
                     self.same_list(key);
-                    cost += self.room.borrow().user_list_bytes();
+                    cost += self.room.borrow().last_user_list().len();
                 }
             }
         }
         self.effects.replace(effects);
         cost
+    }
+
+    /// Returns what a text for everyone counts for, in bytes: its length, and the characters that each client of January 2026
+    /// makes the server compute.
+    fn weight(&self, text: &str) -> usize {
+        match self.delivery.borrow().januaries() {
+            0 => text.len(),
+            januaries => {
+                text.len() + januaries * text.chars().filter(|&letter| letter > LAST_IN_TABLES).count()
+            }
+        }
+    }
+
+    /// Counts a message that somebody wants to say to everyone; returns how long to wait before it may be said.
+    pub(crate) fn wait_to_say(&self, message: &str) -> Duration {
+        let mut floor = self.floor.get();
+        let wait = floor.take(&self.limits(), Instant::now(), self.weight(message));
+        self.floor.set(floor);
+        wait
     }
 
     /// Hands over the user list for one client, after whatever others have changed: it has that already.
@@ -258,6 +281,11 @@ impl Hub {
     /// Sends a connection the changes of the user list from now on, once it has been sent all of it.
     pub(crate) fn send_changes(&self, key: PeerKey) {
         self.delivery.borrow_mut().send_changes(key);
+    }
+
+    /// Tells a connection by a NOTICE if it has to be given up because it reads too slowly.
+    pub(crate) fn send_notices(&self, key: PeerKey) {
+        self.delivery.borrow_mut().send_notices(key);
     }
 
     /// Returns the name that a client is logged in by.

@@ -5,6 +5,8 @@
 //!
 //! What an address has used outlives its connections (`admission` keeps it), or every new connection would bring full buckets.
 //! Those of an address that has overdrawn its buckets go on one after the other, each when what it sent itself is level.
+//!
+//! What is said to everyone has one more bucket, [`Floor`], so that many together do not say more than readers can read.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -70,6 +72,28 @@ impl Rates {
     }
 }
 
+/// What everyone together has said to everyone. It is never overdrawn: who would do that waits first, in the order of asking.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    bytes: Bucket,
+    last: Instant,
+}
+
+impl Floor {
+    /// Starts with a full bucket.
+    pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
+        Self { bytes: Bucket { tokens: Rate::of_room(limits).burst }, last: now }
+    }
+
+    /// Counts what somebody wants to say; returns how long to wait before it may be said.
+    pub(crate) fn take(&mut self, limits: &Limits, now: Instant, bytes: usize) -> Duration {
+        let seconds = now.saturating_duration_since(self.last).as_secs_f64();
+        self.last = now;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes.take(Rate::of_room(limits), seconds, bytes)
+    }
+}
+
 impl Usage {
     /// Starts with full buckets for an address.
     pub(crate) fn of_address(limits: &Limits, now: Instant) -> SharedUsage {
@@ -107,6 +131,12 @@ impl Rate {
 
     fn of_bytes(limits: &Limits, shares: u32) -> Self {
         Self::new(limits.bytes_per_second, limits.byte_burst, shares)
+    }
+
+    /// At once a quarter of what may wait for a reader: a burst must not throw out those who were reading well.
+    fn of_room(limits: &Limits) -> Self {
+        let burst = u32::try_from(limits.outbox_bytes / 4).unwrap_or(u32::MAX);
+        Self::new(limits.room_bytes_per_second, burst, 1)
     }
 
     fn new(per_second: u32, burst: u32, shares: u32) -> Self {
@@ -165,6 +195,18 @@ mod tests {
         assert_eq!(rates.take(&limits(), start, 1, 2000), Duration::ZERO);
         assert_eq!(rates.take(&limits(), start, 1, 500), Duration::from_millis(500));
         assert_eq!(rates.take(&limits(), start, 1, usize::MAX), MAX_WAIT);
+    }
+
+    #[test]
+    fn what_is_said_to_everyone_waits_in_the_order_of_asking_and_is_never_overdrawn() {
+        let limits = Limits { outbox_bytes: 4000, room_bytes_per_second: 1000, ..limits() };
+        let start = Instant::now();
+        let mut floor = Floor::new(&limits, start);
+        let mut waits = |bytes, after| floor.take(&limits, start + Duration::from_millis(after), bytes);
+        assert_eq!([waits(600, 0), waits(400, 0)], [Duration::ZERO; 2]);
+        assert_eq!(waits(500, 0), Duration::from_millis(500));
+        assert_eq!(waits(100, 100), Duration::from_millis(500));
+        assert_eq!(waits(300, 1000), Duration::ZERO);
     }
 
     #[test]

@@ -226,9 +226,9 @@ impl Room {
         &self.list.text
     }
 
-    /// Returns about how long the user list is, in bytes: as when it was last asked for.
-    pub(crate) fn user_list_bytes(&self) -> usize {
-        self.list.text.len()
+    /// Returns the user list as it was when it was last asked for.
+    pub(crate) fn last_user_list(&self) -> &str {
+        &self.list.text
     }
 }
 

@@ -198,6 +198,8 @@ fn the_limits_are_the_defaults() {
     let keys = &limits.key_limits;
     for (setting, shown) in [
         ("limits.max_packet_bytes", kib(limits.max_packet_bytes)),
+        ("limits.max_message_bytes", kib(limits.max_message_bytes)),
+        ("limits.room_bytes_per_second", format!("{} KiB a second", limits.room_bytes_per_second / 1024)),
         ("limits.max_name_bytes", format!("{} bytes", limits.max_name_bytes)),
         ("limits.outbox_bytes", mib(limits.outbox_bytes)),
         ("limits.bytes_per_second", format!("{} KiB a second", limits.bytes_per_second / 1024)),

@@ -19,7 +19,7 @@ use num_bigint::BigUint;
 use super::key::{PrivatePair, PublicPair};
 use super::modular;
 
-pub use characters::{CharacterDecryptor, CharacterEncryptor};
+pub use characters::{CharacterDecryptor, CharacterEncryptor, LAST_IN_TABLES};
 pub use decrypt::{CipherError, Decryptor};
 pub use encrypt::Encryptor;
 

@@ -132,6 +132,11 @@ pub(super) static KEYS: &[Key] = &[
     live("limits.rate_shares_per_address", |s| {
         Slot::Number(&mut s.limits.rate_shares_per_address, 1..=1_000_000)
     }),
+    // With a name before it, it has to be a packet that every client of ours takes.
+    live("limits.max_message_bytes", |s| Slot::Number(&mut s.limits.max_message_bytes, KIB..=1_000_000)),
+    live("limits.room_bytes_per_second", |s| {
+        Slot::Number(&mut s.limits.room_bytes_per_second, KIB..=1024 * MIB)
+    }),
     live("limits.max_name_bytes", |s| Slot::Number(&mut s.limits.max_name_bytes, 1..=64)),
     live("limits.max_key_pairs", |s| Slot::Number(&mut s.limits.key_limits.max_pairs, 1..=1024)),
     live("limits.max_modulus_bits", |s| Slot::Number(&mut s.limits.key_limits.max_modulus_bits, 9..=4096)),

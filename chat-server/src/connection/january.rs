@@ -2,19 +2,23 @@
 //! another way than those of October 2025. The dialect itself is in `chat_core::january`; what they are sent is translated
 //! where it is encrypted, in `delivery`.
 
-use std::rc::Rc;
-
 use chat_core::frame::Frame;
 use chat_core::january;
 use chat_core::packet::PacketType;
-use chat_core::rsa::PublicKey;
-use chat_core::rsa::hazmat::CharacterEncryptor;
+use chat_core::rsa::hazmat::{CharacterEncryptor, Encryptor};
+use chat_core::rsa::{PublicKey, PublicPair};
 use chat_core::text;
 
+use super::work::Work;
 use super::{Connection, Ending, Step};
 use crate::delivery::{Cipher, January};
 use crate::metrics::{Dropped, LoginResult};
 use crate::room::Event;
+
+/// The longest modulus and exponent taken of such a client, in bits. Those of shipped keys have up to 32 and 5; the server
+/// computes with them whatever anybody says to everyone.
+const MOST_MODULUS_BITS: u64 = 32;
+const MOST_EXPONENT_BITS: u64 = 5;
 
 /// What each character of a body counts for in the rate of bytes: it is computed with our whole private exponent.
 const BYTES_PER_CHARACTER: usize = 32;
@@ -23,24 +27,37 @@ impl Connection {
     /// Answers the exchange of keys: with our key, in clear, and everything after it is encrypted. A key that is refused
     /// changes nothing and gets the original's silence.
     pub(super) fn exchange_keys(&mut self, frame: Frame<'_>) -> Step {
-        self.note_first_packet();
         self.hub.log_received(self.key, &frame, None);
-        let Some(cipher) = self.january_cipher(frame.body) else {
+        let Some((key, encryptor)) = self.january_key(frame.body) else {
+            self.note_first_packet();
             tracing::debug!(client = %self.key.client, "key refused");
             self.hub.metrics.count_dropped(Dropped::Key);
             return Step::Next;
         };
-        self.hub.reply(self.key, january::EXCHANGE_KEYS, &self.hub.keys.classic_wire);
-        self.hub.set_cipher(self.key, cipher);
-        self.apply(Event::Enter);
-        Step::Switched
+        // What others say meanwhile is not for it: it knows no other numbers than those of its dialect.
+        self.spoke = true;
+        self.presence.greeted();
+        Step::Wait(Work::ExchangeKeys(key, encryptor))
     }
 
-    fn january_cipher(&self, key: &[u8]) -> Option<Cipher> {
+    /// Checks a key and sets memory aside for its tables before they are worked out.
+    fn january_key(&mut self, key: &[u8]) -> Option<(PublicKey, CharacterEncryptor)> {
         let key = PublicKey::parse_wire(str::from_utf8(key).ok()?, &self.hub.limits().key_limits).ok()?;
-        let decryptor = Rc::clone(self.hub.keys.characters.as_ref()?);
-        let encryptor = CharacterEncryptor::new(&key)?;
-        Some(Cipher::January(Box::new(January { encryptor, decryptor })))
+        let is_cheap =
+            |pair: &PublicPair| pair.n().bits() <= MOST_MODULUS_BITS && pair.e().bits() <= MOST_EXPONENT_BITS;
+        let can_be_served = self.hub.keys.characters.is_some() && key.pairs().iter().all(is_cheap);
+        let encryptor = CharacterEncryptor::new(&key).filter(|_| can_be_served)?;
+        self.hold_tables(Encryptor::table_bytes_at_most(&key)).then_some((key, encryptor))
+    }
+
+    /// Answers and switches in one step, once the tables are there.
+    pub(super) fn keys_exchanged(&mut self, encryptor: CharacterEncryptor) {
+        let Some(decryptor) = self.hub.keys.characters.clone() else { return };
+        self.hold_tables(encryptor.table_bytes());
+        self.hub.hear(self.key);
+        self.hub.reply(self.key, january::EXCHANGE_KEYS, &self.hub.keys.classic_wire);
+        self.hub.set_cipher(self.key, Cipher::January(Box::new(January { encryptor, decryptor })));
+        self.apply(Event::Enter);
     }
 
     /// Handles a packet of a client that has exchanged keys.

@@ -14,6 +14,7 @@ use socket2::SockRef;
 use super::work::{Outcome, Working};
 use super::{Connection, Delay, Ending, Next};
 use crate::delivery::Progress;
+use crate::metrics::Closed;
 use crate::presence::{Tick, Verdict, is_overdue};
 use crate::reactor::Readiness;
 
@@ -130,6 +131,9 @@ impl Connection {
     pub(crate) fn judge(&mut self, now: Tick) -> Next {
         if matches!(self.phase, Phase::Leaving { .. }) {
             return Next::Rest;
+        }
+        if self.hub.why_cut_off(self.key) == Some(Closed::QueueFull) {
+            return self.close(Ending::TooSlow);
         }
         if self.hub.take_kick(self.key.client) {
             return self.close(Ending::Kicked);
@@ -254,7 +258,13 @@ impl Connection {
                     "The server has no room for what you have begun to send.",
                 );
             }
-            Ending::Goodbye | Ending::Eof | Ending::Lost(_) | Ending::Insecure(_) | Ending::NeverSpoke => {}
+            // Whoever is too slow has the NOTICE behind what waits already.
+            Ending::TooSlow
+            | Ending::Goodbye
+            | Ending::Eof
+            | Ending::Lost(_)
+            | Ending::Insecure(_)
+            | Ending::NeverSpoke => {}
         }
         // Whoever is cut off closes its side then, which is not why it ended.
         let why = self.hub.why_cut_off(self.key).unwrap_or_else(|| ending.reason());

@@ -1,8 +1,9 @@
 //! What each request of a client does.
 
-use chat_core::frame::{HEADER_LEN, MAX_PACKET_LEN};
+use std::time::Duration;
+
 use chat_core::hello::Hello;
-use chat_core::names::{MAX_NAME_BYTES, Username};
+use chat_core::names::Username;
 use chat_core::noise;
 use chat_core::notice::NoticeCode;
 use chat_core::packet::{Credentials, PacketType, Request, RequestError};
@@ -14,9 +15,6 @@ use super::{Connection, Ending, Ours, Step};
 use crate::accounts::{AccountsError, LoginOutcome, RegisterOutcome};
 use crate::metrics::{Dropped, LoginResult, RegistrationResult};
 use crate::room::Event;
-
-/// Most bytes of a message: with its sender's name before it, it must still be a packet that every peer of ours takes.
-const LONGEST_MESSAGE: usize = MAX_PACKET_LEN - HEADER_LEN - MAX_NAME_BYTES - ": ".len();
 
 impl Connection {
     /// Acts on one packet in clear.
@@ -41,7 +39,7 @@ impl Connection {
             Request::Leave => self.apply(Event::Leave),
             Request::Logout => self.apply(Event::Logout),
             Request::WhoAmI => self.apply(Event::WhoAmI(self.peer)),
-            Request::Message(message) => self.message(message),
+            Request::Message(message) => return Ok(self.message(message)),
             Request::Date(zone) => {
                 self.date_or_time(kind, self.hub.clock.date_text(zone).map(|t| text::date(&t)))
             }
@@ -94,16 +92,25 @@ impl Connection {
         if hello.caps.roster {
             self.hub.send_changes(self.key);
         }
+        if hello.caps.notice {
+            self.hub.send_notices(self.key);
+        }
         self.hub.reply(self.key, PacketType::HELLO, &self.hub.hello);
     }
 
-    fn message(&mut self, message: &str) {
-        if message.len() > LONGEST_MESSAGE {
+    fn message(&mut self, message: &str) -> Step {
+        let longest = self.hub.limits().max_message_bytes;
+        if message.len() > longest {
             self.hub.metrics.count_dropped(Dropped::TooLong);
-            self.notice(NoticeCode::Malformed, &format!("A message has at most {LONGEST_MESSAGE} bytes."));
-        } else {
-            self.apply(Event::Message(message));
+            self.notice(NoticeCode::Malformed, &format!("A message has at most {longest} bytes."));
+            return Step::Next;
         }
+        let wait = if self.rates.is_some() { self.hub.wait_to_say(message) } else { Duration::ZERO };
+        if !wait.is_zero() {
+            return Step::Wait(Work::Speak(message.to_owned(), wait));
+        }
+        self.apply(Event::Message(message));
+        Step::Next
     }
 
     fn date_or_time(&self, kind: PacketType, answer: Option<String>) {

@@ -3,22 +3,27 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_core::names::{ClientId, Username};
 use chat_core::rsa::PublicKey;
-use chat_core::rsa::hazmat::Encryptor;
+use chat_core::rsa::hazmat::{CharacterEncryptor, Encryptor};
 use chat_core::secret::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::Connection;
 use crate::accounts::{AccountsError, LoginOutcome, RegisterOutcome};
+use crate::room::Event;
 
 /// Something that cannot be done at once.
 pub(super) enum Work {
     Register(Username, Secret),
     LogIn(Username, Secret),
     TurnClassicOn(PublicKey),
+    ExchangeKeys(PublicKey, CharacterEncryptor),
+    /// Saying this to everyone when it is this client's turn, which is after so long.
+    Speak(String, Duration),
 }
 
 /// What some work has come to.
@@ -29,6 +34,10 @@ pub(crate) enum Outcome {
     LoggedIn(Username, Result<LoginOutcome, AccountsError>),
     /// Of working out the tables of a key; nothing if the server is stopping.
     Tables(Option<Encryptor>),
+    /// Of the same for a client of January 2026.
+    KeysExchanged(Option<CharacterEncryptor>),
+    /// Of waiting for the turn to say this.
+    Turn(String),
 }
 
 /// What a piece of work for a connection has come to.
@@ -66,6 +75,14 @@ impl Connection {
                     Outcome::LoggedIn(name, result)
                 }
                 Work::TurnClassicOn(key) => Outcome::Tables(work_out(&hub.table_turns, key).await),
+                Work::ExchangeKeys(key, encryptor) => {
+                    let tables = work_out(&hub.table_turns, key).await;
+                    Outcome::KeysExchanged(tables.map(|tables| encryptor.with_tables(tables)))
+                }
+                Work::Speak(message, wait) => {
+                    tokio::time::sleep(wait).await;
+                    Outcome::Turn(message)
+                }
             };
             // Nobody hears of it only when the server has stopped.
             let _ = hub.reports.send(Report { index, client, outcome });
@@ -78,7 +95,9 @@ impl Connection {
             Outcome::Registered(name, outcome) => self.registered(&name, outcome),
             Outcome::LoggedIn(name, outcome) => self.logged_in(&name, outcome),
             Outcome::Tables(Some(encryptor)) => self.turn_classic_on(encryptor),
-            Outcome::Tables(None) => {}
+            Outcome::KeysExchanged(Some(encryptor)) => self.keys_exchanged(encryptor),
+            Outcome::Turn(message) => self.apply(Event::Message(&message)),
+            Outcome::Tables(None) | Outcome::KeysExchanged(None) => {}
         }
     }
 }

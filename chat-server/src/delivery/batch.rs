@@ -9,6 +9,7 @@ use chat_core::names::ClientId;
 use chat_core::packet::PacketType;
 
 use super::KEPT_BYTES;
+use super::queue::Total;
 
 /// Most bytes of changes in one ROSTER; more come in several.
 const ROSTER_BYTES: usize = 64 * 1024;
@@ -123,10 +124,10 @@ impl Batch {
         })
     }
 
-    /// Returns a part of the bytes, shared with whoever else keeps some.
-    pub(super) fn share(&mut self, range: Range<usize>) -> Bytes {
+    /// Returns a part of the bytes, shared with whoever else keeps some; they count in `total` once.
+    pub(super) fn share(&mut self, range: Range<usize>, total: &Total) -> Bytes {
         let bytes = &self.bytes;
-        let shared = self.shared.get_or_insert_with(|| Bytes::copy_from_slice(bytes));
+        let shared = self.shared.get_or_insert_with(|| total.keep(bytes));
         shared.slice(range.start.min(shared.len())..range.end.min(shared.len()))
     }
 

@@ -50,6 +50,11 @@ pub(crate) enum OpenError {
 }
 
 impl Cipher {
+    /// Tells whether it is that of January 2026.
+    pub(super) fn is_january(&self) -> bool {
+        matches!(self, Self::January(_))
+    }
+
     /// Appends whole plain packets to `out` as the connection's peer is to receive them.
     ///
     /// # Errors
@@ -112,7 +117,7 @@ impl Classic {
 }
 
 impl January {
-    /// Translates and encrypts packet by packet. What the client knows nothing of is left out, and so is what becomes too
+    /// Translates and encrypts packet by packet. What the client knows nothing of is left out, and so is what might become too
     /// long for a packet.
     fn seal(&self, mut packets: &[u8], out: &mut Vec<u8>) {
         let mut body = Vec::new();
@@ -121,8 +126,12 @@ impl January {
             let Ok(text) = str::from_utf8(frame.body) else { continue };
             let Some((kind, text)) = january::to_client(frame.kind, text) else { continue };
             body.clear();
-            self.encryptor.encrypt(&text, &mut body);
-            if write_frame(out, kind, &body).is_err() {
+            // Asked before it is computed, since that is what takes long.
+            let fits = self.encryptor.encrypted_len_at_most(text.len()) <= MAX_PACKET_LEN - HEADER_LEN;
+            if fits {
+                self.encryptor.encrypt(&text, &mut body);
+            }
+            if !fits || write_frame(out, kind, &body).is_err() {
                 tracing::debug!(?frame, "left out: too long once encrypted for this client");
             }
         }

@@ -6,7 +6,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use chat_core::frame;
 use chat_core::names::ClientId;
+use chat_core::notice::{self, NoticeCode};
+use chat_core::packet::PacketType;
 use mio::net::TcpStream;
 
 use super::batch::{Audience, Batch};
@@ -30,6 +33,8 @@ pub(super) struct Peer {
     queue: Option<Box<Queue>>,
     /// Whether the connection has not sent a packet yet. Nobody knows its dialect then, so it is sent nothing.
     pub(super) unheard: bool,
+    /// Whether the client understands NOTICE.
+    pub(super) takes_notices: bool,
     /// Whether the connection is to receive nothing more.
     pub(super) finished: bool,
     /// Why, if it was cut off.
@@ -64,6 +69,7 @@ impl Peer {
             ready: None,
             queue: None,
             unheard: true,
+            takes_notices: false,
             finished: false,
             cut_off: None,
         }
@@ -114,7 +120,7 @@ impl Peer {
             };
             let lists: Vec<_> = batch.replaceable_lists(self.client, cursor).collect();
             self.keep(written..length, &lists, space, |part| {
-                batch.share(cursor + part.start..cursor + part.end)
+                batch.share(cursor + part.start..cursor + part.end, space.total)
             });
             return;
         }
@@ -195,7 +201,7 @@ impl Peer {
         let Outgoing { bytes, lists } = outgoing;
         let Some(written) = self.write(bytes).filter(|written| *written < bytes.len()) else { return };
         self.keep(written..bytes.len(), lists, space, |part| {
-            Bytes::copy_from_slice(bytes.get(part).unwrap_or_default())
+            space.total.keep(bytes.get(part).unwrap_or_default())
         });
     }
 
@@ -215,7 +221,7 @@ impl Peer {
         space: &Space<'_>,
         mut part: impl FnMut(Range<usize>) -> Bytes,
     ) {
-        let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(Rc::clone(space.total))));
+        let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(space.total.clone())));
         let mut kept = rest.start;
         // One that has been written in part has to be finished.
         for list in lists.iter().filter(|list| list.start >= rest.start) {
@@ -226,8 +232,25 @@ impl Peer {
         queue.push(part(kept..rest.end));
         if queue.bytes() > space.each {
             tracing::info!(client = %self.client, waiting_bytes = queue.bytes(), "cut off: reads too slowly");
-            self.cut_off(Closed::QueueFull);
+            self.give_up(space);
         }
+    }
+
+    /// Ends what the connection receives with what waits, and a NOTICE of the reason behind that if the client understands
+    /// it. Whoever finds that out, by [`Self::cut_off`], gives it a moment to read on.
+    fn give_up(&mut self, space: &Space<'_>) {
+        let text = "You are reading too slowly: too much waits for you.";
+        let (mut packet, mut sealed) = (Vec::new(), Vec::new());
+        let notice = notice::encode(NoticeCode::TooSlow, text);
+        if self.takes_notices
+            && frame::write_frame(&mut packet, PacketType::NOTICE, notice.as_bytes()).is_ok()
+            && self.cipher.seal(&packet, &mut sealed).is_ok()
+            && let Some(queue) = &mut self.queue
+        {
+            queue.push(space.total.keep(&sealed));
+        }
+        self.finished = true;
+        self.cut_off.get_or_insert(Closed::QueueFull);
     }
 }
 

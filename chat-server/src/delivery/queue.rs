@@ -1,9 +1,9 @@
 //! What waits for one connection whose socket is full.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write as _};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Buf as _, Bytes};
 use mio::net::TcpStream;
@@ -14,8 +14,41 @@ const SLICES: usize = 64;
 /// What a piece costs beside its bytes, so that many small ones count as what they are.
 const PIECE_BYTES: usize = 64;
 
-/// How many bytes wait for all connections together.
-pub(super) type Total = Rc<Cell<usize>>;
+/// How many bytes of memory everything takes that waits for connections; clones count together. What several of them share
+/// counts once. It is atomic because [`Bytes`] may be dropped anywhere; here all is on one thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Total(Arc<AtomicUsize>);
+
+/// Bytes that wait, counted until the last piece of them is dropped.
+struct Kept {
+    bytes: Box<[u8]>,
+    total: Total,
+}
+
+impl Total {
+    /// Returns the number of bytes.
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// Copies bytes that have to wait, and counts them as long as somebody keeps a piece of them.
+    pub(super) fn keep(&self, bytes: &[u8]) -> Bytes {
+        self.0.fetch_add(bytes.len(), Relaxed);
+        Bytes::from_owner(Kept { bytes: bytes.into(), total: self.clone() })
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.total.0.fetch_sub(self.bytes.len(), Relaxed);
+    }
+}
 
 /// Bytes in order, in pieces that other connections may share. What waits counts in the total of all queues until it is
 /// written or dropped.
@@ -41,7 +74,8 @@ impl Queue {
     /// Adds bytes at the end.
     pub(super) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
-            self.count(self.bytes + piece.len() + PIECE_BYTES);
+            self.bytes += piece.len() + PIECE_BYTES;
+            self.total.0.fetch_add(PIECE_BYTES, Relaxed);
             self.pieces.push_back(piece);
         }
     }
@@ -50,7 +84,7 @@ impl Queue {
     /// caused, a slow reader needs only the last.
     pub(super) fn push_list(&mut self, piece: Bytes) {
         if let Some(older) = self.list.take().and_then(|place| self.pieces.remove(place)) {
-            self.count(self.bytes.saturating_sub(older.len() + PIECE_BYTES));
+            self.forget(1, older.len());
         }
         self.list = (!piece.is_empty()).then_some(self.pieces.len());
         self.push(piece);
@@ -81,7 +115,7 @@ impl Queue {
     }
 
     fn advance(&mut self, written: usize) {
-        let (mut left, mut freed) = (written, written);
+        let (mut left, mut pieces) = (written, 0);
         while let Some(first) = self.pieces.front_mut() {
             if first.len() > left {
                 first.advance(left);
@@ -89,22 +123,23 @@ impl Queue {
                 break;
             }
             left -= first.len();
-            freed += PIECE_BYTES;
+            pieces += 1;
             self.pieces.pop_front();
             self.list = self.list.and_then(|place| place.checked_sub(1));
         }
-        self.count(self.bytes.saturating_sub(freed));
+        self.forget(pieces, written);
     }
 
-    fn count(&mut self, bytes: usize) {
-        self.total.set((self.total.get() + bytes).saturating_sub(self.bytes));
-        self.bytes = bytes;
+    /// Counts `bytes` less, and what keeping so many pieces cost.
+    fn forget(&mut self, pieces: usize, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes + pieces * PIECE_BYTES);
+        self.total.0.fetch_sub(pieces * PIECE_BYTES, Relaxed);
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.count(0);
+        self.forget(self.pieces.len(), 0);
     }
 }
 
@@ -115,18 +150,35 @@ mod tests {
     #[test]
     fn advancing_crosses_pieces_and_counts_bytes() {
         let total = Total::default();
-        let (mut queue, mut other) = (Queue::new(Rc::clone(&total)), Queue::new(Rc::clone(&total)));
+        let (mut queue, mut other) = (Queue::new(total.clone()), Queue::new(total.clone()));
         for piece in [&b"abc"[..], b"", b"de", b"f"] {
-            queue.push(Bytes::copy_from_slice(piece));
+            queue.push(total.keep(piece));
         }
-        other.push(Bytes::from_static(b"xyz"));
+        other.push(total.keep(b"xyz"));
         assert_eq!((queue.bytes(), total.get()), (6 + 3 * PIECE_BYTES, 9 + 4 * PIECE_BYTES));
         queue.advance(4);
         assert_eq!(queue.pieces.front().map(|piece| &piece[..]), Some(&b"e"[..]));
-        assert_eq!(queue.bytes(), 2 + 2 * PIECE_BYTES);
+        assert_eq!((queue.bytes(), total.get()), (2 + 2 * PIECE_BYTES, 2 + 1 + 3 + 3 * PIECE_BYTES));
         queue.advance(2);
         assert_eq!((queue.bytes(), queue.pieces.len(), total.get()), (0, 0, 3 + PIECE_BYTES));
         drop(other);
+        assert_eq!(total.get(), 0);
+    }
+
+    #[test]
+    fn what_many_share_counts_once() {
+        let total = Total::default();
+        let shared = total.keep(&[0; 1000]);
+        let mut queues: Vec<_> = (0..10).map(|_| Queue::new(total.clone())).collect();
+        for queue in &mut queues {
+            queue.push(shared.slice(500..));
+            assert_eq!(queue.bytes(), 500 + PIECE_BYTES);
+        }
+        drop(shared);
+        assert_eq!(total.get(), 1000 + 10 * PIECE_BYTES);
+        queues.truncate(1);
+        assert_eq!(total.get(), 1000 + PIECE_BYTES);
+        queues.clear();
         assert_eq!(total.get(), 0);
     }
 
@@ -135,7 +187,7 @@ mod tests {
         let waiting: Vec<_> = queue.pieces.iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect();
         assert_eq!(waiting, expected);
         let bytes: usize = expected.iter().map(|piece| piece.len() + PIECE_BYTES).sum();
-        assert_eq!((queue.bytes(), queue.total.get()), (bytes, bytes));
+        assert_eq!((queue.bytes(), queue.total.get()), (bytes, expected.len() * PIECE_BYTES));
     }
 
     #[test]

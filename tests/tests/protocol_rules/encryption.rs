@@ -226,7 +226,9 @@ fn a_packet_without_body_is_the_same_five_bytes() {
 #[test]
 fn a_client_with_a_costly_key_disturbs_nobody() {
     let vectors = Vectors::load();
-    let server = TestServer::start();
+    let server = TestServer::start_with(chat_server::Clock::system(), |settings, _| {
+        settings.limits.max_message_bytes = 200 * 1024;
+    });
     let (mut a, mut b) = (server.peer(), server.peer());
     let mut costly = server.peer();
     costly.encrypt_classic(vectors.key("k512"));

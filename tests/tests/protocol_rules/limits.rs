@@ -23,6 +23,10 @@ fn strict_with(prepare: impl FnOnce(&mut Settings)) -> TestServer {
     })
 }
 
+fn long_messages() -> TestServer {
+    TestServer::start_with(Clock::system(), |settings, _| settings.limits.max_message_bytes = 240 * 1024)
+}
+
 /// Sends the same request fifteen times and returns how long the answers took.
 fn fifteen(peer: &mut Peer, kind: P, body: &str) -> Duration {
     let started = Instant::now();
@@ -107,7 +111,7 @@ fn whoever_is_gone_is_gone_whatever_was_still_to_be_done_for_them() {
 
 #[test]
 fn a_message_too_long_for_a_classic_key_is_left_out_and_the_next_one_comes() {
-    let server = TestServer::start();
+    let server = long_messages();
     let (mut sender, mut classic) = (server.peer(), server.peer());
     classic.encrypt_classic(Vectors::load().key("k512"));
     let long = "x".repeat(240 * 1024);
@@ -116,6 +120,39 @@ fn a_message_too_long_for_a_classic_key_is_left_out_and_the_next_one_comes() {
     sender.expect(P::MESSAGE, format!("Client-1: {long}"));
     sender.expect(P::MESSAGE, "Client-1: short");
     classic.expect(P::MESSAGE, "Client-1: short");
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_dropped_and_its_sender_told() {
+    let server = TestServer::start();
+    let (mut ours, _, _) = Peer::hello(server.address());
+    let longest = "x".repeat(16 * 1024);
+    ours.send(P::MESSAGE, format!("{longest}x"));
+    let notice = ours.receive();
+    assert_eq!(notice.text(), "code=malformed\ntext=A message has at most 16384 bytes.\n");
+    ours.send(P::MESSAGE, &longest);
+    ours.expect(P::MESSAGE, format!("Client-1: {longest}"));
+}
+
+#[test]
+fn who_says_more_than_the_room_can_hear_waits_its_turn_and_loses_nothing() {
+    let server = TestServer::start_with(Clock::system(), |settings, _| {
+        settings.limits.exempt.clear();
+        settings.limits.room_bytes_per_second = 128 * 1024;
+        // A quarter of it may be said at once.
+        settings.limits.outbox_bytes = 512 * 1024;
+        settings.limits.byte_burst = 16 << 20;
+    });
+    let mut peers = [server.peer(), server.peer()];
+    let text = "x".repeat(16 * 1024);
+    let started = Instant::now();
+    for peer in &mut peers {
+        (0..8).for_each(|_| peer.send(P::MESSAGE, &text));
+    }
+    for peer in &mut peers {
+        (0..16).for_each(|_| drop(peer.skip_to(P::MESSAGE)));
+    }
+    assert!(started.elapsed() >= AT_LEAST, "256 KiB, of which 128 were free");
 }
 
 #[test]

@@ -69,8 +69,10 @@ fn changes_go_on_when_encryption_is_turned_on_and_off() {
 #[test]
 fn a_slow_reader_gets_its_own_lists_and_only_the_last_of_the_others() {
     const EVENTS: usize = 50;
-    let server =
-        TestServer::start_with(Clock::system(), |settings, _| settings.limits.outbox_bytes = 64 << 20);
+    let server = TestServer::start_with(Clock::system(), |settings, _| {
+        settings.limits.outbox_bytes = 64 << 20;
+        settings.limits.max_message_bytes = 100_000;
+    });
     let (mut slow, mut busy) = (server.peer(), server.peer());
     // More than the kernel keeps for a reader, so that what follows waits in the server.
     let line = "x".repeat(100_000);

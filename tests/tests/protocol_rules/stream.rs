@@ -68,7 +68,9 @@ fn an_impossible_length_closes_that_connection_only() {
 
 #[test]
 fn the_longest_packet_is_taken() {
-    let server = TestServer::start();
+    let server = TestServer::start_with(Clock::system(), |settings, _| {
+        settings.limits.max_message_bytes = settings.limits.max_packet_bytes;
+    });
     let (mut a, mut b) = (server.peer(), server.peer());
     let text = "x".repeat(Settings::default().limits.max_packet_bytes - HEADER_LEN);
     a.send(P::MESSAGE, &text);
@@ -152,6 +154,31 @@ fn who_does_not_read_is_cut_off_and_nobody_waits() {
     }
     assert!(left, "the one who does not read is still there after {:?}", started.elapsed());
     sleeper.expect_closed();
+}
+
+#[test]
+fn who_reads_too_slowly_is_told_so_behind_what_waits() {
+    let server = TestServer::start();
+    let mut a = server.peer();
+    let (mut slow, _, _) = Peer::hello(server.address());
+    slow.send(P::JOIN, "");
+    let text = "x".repeat(16 * 1024);
+    let mut left = false;
+    for _ in 0..4_000 {
+        a.send(P::MESSAGE, &text);
+        let mut heard = a.receive();
+        while heard.kind != P::MESSAGE {
+            left |= heard.kind == P::LEAVE;
+            heard = a.receive();
+        }
+        if left {
+            break;
+        }
+    }
+    assert!(left, "the one who does not read is still there");
+    let notice = slow.skip_to(P::NOTICE);
+    assert!(notice.text().starts_with("code=too-slow\n"), "{}", notice.text());
+    slow.expect_end();
 }
 
 #[test]

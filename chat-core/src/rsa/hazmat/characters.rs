@@ -1,11 +1,13 @@
 //! The cipher of the original's January 2026 revision: one block per character in place of one per byte.
 //!
-//! There are too many characters for tables, so every block is computed. Keys are therefore small ones: that revision's
-//! have moduli of 21 to 26 bits, and exponents below 20.
+//! There are too many characters for tables, so the blocks of most are computed; who sends much has tables for those up to
+//! U+00FF, which are the classic cipher's. Keys are therefore small ones: that revision's have moduli of 21 to 32 bits, and
+//! exponents below 20.
 
 use num_traits::ToPrimitive;
 
 use super::CipherError;
+use super::Encryptor;
 use super::code_points::{self, CodePoints};
 use crate::rsa::BigUint;
 use crate::rsa::key::{PrivateKey, PublicKey};
@@ -14,6 +16,9 @@ use crate::rsa::modular::{Ring as _, Word};
 /// The longest exponent taken of a key that somebody else chose, in bits: 65537 has so many.
 const MAX_PUBLIC_EXPONENT_BITS: u64 = 17;
 
+/// The last character whose block can be looked up.
+pub const LAST_IN_TABLES: char = '\u{ff}';
+
 /// What stands for a character whose number is not below the modulus and would be lost.
 const REPLACEMENT: char = '?';
 
@@ -21,6 +26,8 @@ const REPLACEMENT: char = '?';
 #[derive(Debug, Clone)]
 pub struct CharacterEncryptor {
     pairs: Box<[Pair]>,
+    /// Of the same key.
+    tables: Option<Encryptor>,
 }
 
 /// Decrypts texts with our own key.
@@ -45,14 +52,42 @@ impl CharacterEncryptor {
         let is_short = |e: &BigUint| e.bits() <= MAX_PUBLIC_EXPONENT_BITS;
         let pairs: Option<_> =
             key.pairs().iter().map(|p| Pair::new(p.n(), p.e()).filter(|_| is_short(p.e()))).collect();
-        Some(Self { pairs: pairs? })
+        Some(Self { pairs: pairs?, tables: None })
+    }
+
+    /// Looks the characters up to [`LAST_IN_TABLES`] up from now on. `tables` are those of the same key.
+    #[must_use]
+    pub fn with_tables(self, tables: Encryptor) -> Self {
+        Self { tables: Some(tables), ..self }
+    }
+
+    /// Returns the memory the tables take, in bytes.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        self.tables.as_ref().map_or(0, Encryptor::table_bytes)
+    }
+
+    /// Returns the most bytes that so many characters can become.
+    #[must_use]
+    pub fn encrypted_len_at_most(&self, characters: usize) -> usize {
+        let longest = self.pairs.iter().map(|pair| 2 * pair.size).max().unwrap_or_default();
+        characters.saturating_mul(longest)
     }
 
     /// Appends the encrypted form of a whole packet body to `out`. The first character goes through the first pair. One
     /// whose number is not below the modulus, which no shipped key has, becomes a `?`.
     pub fn encrypt(&self, text: &str, out: &mut Vec<u8>) {
+        if let Some(tables) = self.tables.as_ref().filter(|_| text.is_ascii()) {
+            return tables.encrypt(text.as_bytes(), out);
+        }
         let mut values = Vec::new();
-        for (character, pair) in text.chars().zip(self.pairs.iter().cycle()) {
+        for (index, (character, pair)) in text.chars().zip(self.pairs.iter().cycle()).enumerate() {
+            if let Some(tables) = &self.tables
+                && let Ok(byte) = u8::try_from(u32::from(character))
+            {
+                tables.push_block(index, byte, out);
+                continue;
+            }
             let fits = u64::from(character) < pair.ring.modulus();
             let number = u64::from(if fits { character } else { REPLACEMENT });
             values.clear();

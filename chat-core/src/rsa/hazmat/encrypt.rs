@@ -88,6 +88,23 @@ impl Encryptor {
         }
     }
 
+    /// Appends the block of one byte, the `index`th of a packet body.
+    pub(super) fn push_block(&self, index: usize, byte: u8, out: &mut Vec<u8>) {
+        match &self.tables {
+            Tables::Short(tables) => {
+                if let Some(table) = tables.get(index % tables.len().max(1)) {
+                    let (word, length) = table.block(byte);
+                    out.extend_from_slice(word.to_le_bytes().get(..length).unwrap_or_default());
+                }
+            }
+            Tables::Long(tables) => {
+                if let Some(table) = tables.get(index % tables.len().max(1)) {
+                    out.extend_from_slice(table.block(byte));
+                }
+            }
+        }
+    }
+
     /// Appends the encrypted form of a whole packet body to `out`. The first byte goes through the first pair.
     pub fn encrypt(&self, plain: &[u8], out: &mut Vec<u8>) {
         match &self.tables {
