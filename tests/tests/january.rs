@@ -210,8 +210,10 @@ fn what_such_a_client_sends_wrong_is_dropped_and_it_stays() {
 #[test]
 fn a_key_that_cannot_be_served_gets_no_answer_and_changes_nothing() {
     let server = TestServer::start();
-    // Moduli and exponents longer than any that was shipped: the server would compute with them for whatever anybody says.
-    for key in ["4294967297,3", "1670693,33"] {
+    // A modulus longer than a word, and an exponent longer than any that was shipped.
+    for key in
+        ["115792089237316195423570985008687907853269984665640564039457584007913129639935,3", "1670693,33"]
+    {
         let mut peer = Peer::connect(server.address());
         peer.send(EXCHANGE, key);
         peer.fence();

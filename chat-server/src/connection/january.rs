@@ -15,9 +15,8 @@ use crate::delivery::{Cipher, January};
 use crate::metrics::{Dropped, LoginResult};
 use crate::room::Event;
 
-/// The longest modulus and exponent taken of such a client, in bits. Those of shipped keys have up to 32 and 5; the server
-/// computes with them whatever anybody says to everyone.
-const MOST_MODULUS_BITS: u64 = 32;
+/// The longest exponent taken of such a client, in bits, as those of shipped keys are: the server computes with it whatever
+/// anybody says to everyone.
 const MOST_EXPONENT_BITS: u64 = 5;
 
 /// What each character of a body counts for in the rate of bytes: it is computed with our whole private exponent.
@@ -43,8 +42,7 @@ impl Connection {
     /// Checks a key and sets memory aside for its tables before they are worked out.
     fn january_key(&mut self, key: &[u8]) -> Option<(PublicKey, CharacterEncryptor)> {
         let key = PublicKey::parse_wire(str::from_utf8(key).ok()?, &self.hub.limits().key_limits).ok()?;
-        let is_cheap =
-            |pair: &PublicPair| pair.n().bits() <= MOST_MODULUS_BITS && pair.e().bits() <= MOST_EXPONENT_BITS;
+        let is_cheap = |pair: &PublicPair| pair.e().bits() <= MOST_EXPONENT_BITS;
         let can_be_served = self.hub.keys.characters.is_some() && key.pairs().iter().all(is_cheap);
         let encryptor = CharacterEncryptor::new(&key).filter(|_| can_be_served)?;
         self.hold_tables(Encryptor::table_bytes_at_most(&key)).then_some((key, encryptor))
