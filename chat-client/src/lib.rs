@@ -4,7 +4,7 @@
 //! - [`pins`]: the identities this user expects at which address;
 //! - [`probe()`]: whether a healthy server of ours answers at an address;
 //! - `app`: what the client does, as a pure state machine (feature `terminal`, like all that follows);
-//! - `cli`, `settings`: the command line, and what it means together with environment and file;
+//! - `cli`, `settings`: the command line, and what it means together with environment and file; `manual`: its manual page;
 //! - `password`: where one comes from when nobody is asked; `keyring`: where one is kept;
 //! - `driver`: what runs it; `lines`, `terminal` and `window` (feature `window`): who uses it; `screen`: what is on a
 //!   terminal or in a window, `desk`: what else belongs to it; `display`: what they may see; `json`, `transcript`: the same
@@ -29,6 +29,8 @@ pub mod keyring;
 #[cfg(feature = "terminal")]
 pub mod lines;
 pub mod link;
+#[cfg(feature = "terminal")]
+pub mod manual;
 #[cfg(feature = "terminal")]
 pub mod password;
 pub mod pins;

@@ -13,6 +13,7 @@ use chat_client::cli::{self, Action, Cli, User};
 use chat_client::driver;
 use chat_client::lines::{Input, Lines};
 use chat_client::link::Target;
+use chat_client::manual;
 use chat_client::password;
 use chat_client::pins::{Pins, PinsError};
 use chat_client::screen::{Look, Ruler, Scrollback, Theme};
@@ -54,7 +55,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Some(Action::Man) => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout().lock())?;
+            manual::write(Cli::command(), &mut io::stdout().lock())?;
             Ok(Exit::Done)
         }
         Some(Action::Config { example: true }) => {

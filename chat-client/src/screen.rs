@@ -29,7 +29,7 @@ use ratatui::layout::Position;
 use self::completion::Completion;
 use self::editor::Editor;
 use self::entry::{Entry, Kind};
-use self::history::History;
+use self::history::{History, Recalled};
 use self::log::Log;
 use self::theme::Part;
 use crate::app::{Event, Question, Show, Status};
@@ -97,6 +97,7 @@ struct Conversation {
     log: Log,
     status: Option<Status>,
     draft: Editor,
+    recalled: Recalled,
     question: Option<Asked>,
     /// Lines that nobody wants yet.
     waiting: VecDeque<String>,
@@ -111,6 +112,7 @@ impl Conversation {
             log: Log::new(look.scrollback, look.fold, look.ruler.clone()),
             status: None,
             draft: Editor::new(false),
+            recalled: Recalled::default(),
             question: None,
             waiting: VecDeque::new(),
             wanted: false,
@@ -144,6 +146,8 @@ pub struct Screen {
     conversation: Conversation,
     right: VecDeque<Conversation>,
     history: History,
+    /// When something was shown last.
+    last_shown: DateTime,
     completion: Option<Completion>,
     search: Option<Search>,
     /// The terminal has the person's attention, as far as it knows.
@@ -160,6 +164,7 @@ impl Screen {
             right: VecDeque::new(),
             look,
             history: History::new(history),
+            last_shown: DateTime::default(),
             completion: None,
             search: None,
             focused: true,
@@ -175,6 +180,7 @@ impl Screen {
     /// Shows something that is there since `at`; tells whether it should call the person, because it names them.
     pub fn show(&mut self, tab: TabId, at: DateTime, show: &Show) -> bool {
         let attended = self.tab() == tab && self.is_attended();
+        self.last_shown = at;
         let Some(conversation) = self.find(tab) else { return false };
         let me = conversation.status.as_ref().and_then(|status| status.me.as_deref());
         let Some(entry) = Entry::new(at, show, me) else { return false };

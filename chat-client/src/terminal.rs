@@ -1,7 +1,7 @@
 //! Use by a person: the full screen on a real terminal.
 //!
 //! `screen` decides what is on it, `desk` has the clock and the files. Here is the terminal: `modes` prepares it and puts it
-//! back, `output` writes to it. Keys are read by a thread of their own.
+//! back, `output` writes to it. Keys are read by a thread of their own, and another waits for the end of the terminal.
 //!
 //! Invariant: the driver waits neither for the keys nor for a terminal that stands still.
 
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event as TerminalEvent};
 use ratatui::layout::Rect;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Signal as Kill, kill_current_process_group};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -28,6 +30,10 @@ use crate::screen::{Act, Look};
 
 /// The screen is drawn sixty times a second at most.
 const FRAME: Duration = Duration::from_micros(16_667);
+/// What nobody waits for is drawn half as often: so most keys find that a picture may be drawn at once, however much comes in.
+const FRAME_UNASKED: Duration = FRAME.saturating_mul(2);
+/// The bell rings, and the desktop tells, so often at most.
+const ALERT_EVERY: Duration = Duration::from_secs(2);
 /// What is typed while the client is busy waits up to this number of keys.
 const KEYS_AHEAD: usize = 1024;
 /// What the desktop is told. Nothing of what was said: it may be read by others there.
@@ -64,13 +70,23 @@ pub struct Terminal {
     keys: mpsc::Receiver<TerminalEvent>,
     bell: bool,
     notify: bool,
+    /// Somebody named this client's user, and the person has not been told.
+    named: bool,
+    /// When the person may be told again: thousands in a second are told of once.
+    next_alert: Instant,
     title: String,
     /// The picture is not what it should be.
     stale: bool,
-    next_frame: Instant,
+    /// Because of what the person did.
+    asked: bool,
+    last_frame: Option<Instant>,
     interrupts: Signal,
     terminations: Signal,
     hangups: Signal,
+    /// Says that the terminal is gone, whether or not a signal does.
+    gone: mpsc::Receiver<()>,
+    /// The client has been told that it is gone.
+    lost: bool,
     continuations: Signal,
     modes: Modes,
 }
@@ -94,12 +110,17 @@ impl Terminal {
             keys: read_keys(),
             bell: wishes.bell,
             notify: wishes.notify,
+            named: false,
+            next_alert: Instant::now(),
             title: String::new(),
             stale: true,
-            next_frame: Instant::now(),
+            asked: true,
+            last_frame: None,
             interrupts: catch(SignalKind::interrupt())?,
             terminations: catch(SignalKind::terminate())?,
             hangups: catch(SignalKind::hangup())?,
+            gone: watch_terminal(),
+            lost: false,
             continuations: catch(SignalKind::from_raw(Kill::CONT.as_raw()))?,
             // Last: what is above fails without having touched the terminal.
             modes: Modes::enter(frames.clone(), wishes.mouse).map_err(TerminalError)?,
@@ -123,21 +144,41 @@ impl Terminal {
             self.frames.title(&title);
             self.title = title;
         }
+        self.alert(now);
         self.frames.end();
-        (self.stale, self.next_frame) = (false, now + FRAME);
+        (self.stale, self.asked, self.last_frame) = (false, false, Some(now));
         Ok(())
+    }
+
+    /// Tells with the picture that somebody named this client's user, unless that was just told.
+    fn alert(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.named) || now < self.next_alert {
+            return;
+        }
+        self.next_alert = now + ALERT_EVERY;
+        if self.bell {
+            self.frames.ring();
+        }
+        if self.notify {
+            self.frames.notify(NAMED);
+        }
     }
 
     /// Draws everything anew with the next picture.
     fn redraw(&mut self) -> io::Result<()> {
         let size = self.canvas.size()?;
         self.canvas.resize(Rect::new(0, 0, size.width, size.height))?;
-        self.stale = true;
+        (self.stale, self.asked) = (true, true);
         Ok(())
     }
 
+    /// Returns when the next picture may be drawn; `None` for at once.
+    fn next_frame(&self) -> Option<Instant> {
+        self.last_frame.map(|last| last + if self.asked { FRAME } else { FRAME_UNASKED })
+    }
+
     fn take(&mut self, event: TerminalEvent) -> io::Result<()> {
-        self.stale = true;
+        (self.stale, self.asked) = (true, true);
         let tab = self.desk.screen.tab();
         for act in self.desk.screen.handle(event) {
             match self.desk.perform(tab, act) {
@@ -164,10 +205,16 @@ impl Terminal {
         self.redraw()
     }
 
+    /// The terminal is gone; that is told once, since being told twice means to leave without a goodbye.
+    fn lose(&mut self) -> Option<Event> {
+        (!std::mem::replace(&mut self.lost, true)).then_some(Event::Terminate)
+    }
+
     /// Waits until there is something to do; returns what the client is to hear, if that is it.
     async fn wait(&mut self) -> io::Result<Option<Event>> {
         let counting = self.desk.screen.is_counting();
-        let (stale, frame) = (self.stale, tokio::time::Instant::from_std(self.next_frame));
+        let frame = self.next_frame().unwrap_or_else(Instant::now).into();
+        let stale = self.stale;
         let written = self.frames.written();
         tokio::select! {
             Some(event) = self.keys.recv() => {
@@ -179,9 +226,10 @@ impl Terminal {
             }
             _ = self.interrupts.recv() => return Ok(Some(Event::Interrupt)),
             _ = self.terminations.recv() => return Ok(Some(Event::Terminate)),
-            _ = self.hangups.recv() => return Ok(Some(Event::Terminate)),
+            _ = self.hangups.recv() => return Ok(self.lose()),
+            Some(()) = self.gone.recv() => return Ok(self.lose()),
             _ = self.continuations.recv() => self.resume()?,
-            () = async { tokio::time::sleep_until(frame).await; written.await }, if stale => {}
+            () = async { tokio::time::sleep_until(frame).await; written.await }, if stale && !self.lost => {}
             () = tokio::time::sleep(Duration::from_millis(250)), if counting && !stale => self.stale = true,
         }
         Ok(None)
@@ -191,14 +239,7 @@ impl Terminal {
 impl Front for Terminal {
     fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
         self.frames.failure()?;
-        if self.desk.show(tab, show) {
-            if self.bell {
-                self.frames.ring();
-            }
-            if self.notify {
-                self.frames.notify(NAMED);
-            }
-        }
+        self.named |= self.desk.show(tab, show);
         self.stale = true;
         Ok(())
     }
@@ -234,7 +275,10 @@ impl Front for Terminal {
 
     async fn next(&mut self) -> (TabId, Event) {
         loop {
-            let due = self.stale && self.next_frame <= Instant::now() && self.frames.is_written();
+            let due = self.stale
+                && !self.lost
+                && self.next_frame().is_none_or(|at| at <= Instant::now())
+                && self.frames.is_written();
             if due && self.draw().is_err() {
                 return (self.desk.screen.tab(), Event::Terminate);
             }
@@ -262,4 +306,25 @@ fn read_keys() -> mpsc::Receiver<TerminalEvent> {
         }
     });
     keys
+}
+
+/// Waits for the end of the terminal. It is no key, and whoever is in another session than the terminal gets no signal.
+fn watch_terminal() -> mpsc::Receiver<()> {
+    let (sender, gone) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let input = io::stdin();
+        loop {
+            // Nothing is asked for: what ends the wait is what is always told, that the other end is closed.
+            match poll(&mut [PollFd::new(&input, PollFlags::empty())], None) {
+                Err(Errno::INTR) | Ok(0) => {}
+                // Without a terminal to watch there is nobody to tell.
+                Err(_) => return,
+                Ok(_) => {
+                    let _ = sender.blocking_send(());
+                    return;
+                }
+            }
+        }
+    });
+    gone
 }

@@ -178,6 +178,14 @@ impl Editor {
         self.delete_to(target);
     }
 
+    /// Deletes everything and keeps it for [`Editor::yank`].
+    pub(super) fn kill_all(&mut self) {
+        if self.secret_start().is_none() {
+            self.killed.clone_from(&self.text);
+        }
+        self.set("");
+    }
+
     /// Deletes back to the last white space before the cursor and keeps it, as Ctrl-W does.
     pub(super) fn kill_argument(&mut self) {
         let before = self.before().trim_end_matches(char::is_whitespace);

@@ -12,6 +12,13 @@ use crate::replies::Reply;
 
 /// So many comings and goings are one entry at most; the next ones begin another.
 const MAX_CHANGES: usize = 50;
+/// So many links and pieces of code in one entry look like what they are.
+const MAX_MARKS: usize = 256;
+/// What is longer is cut. Laid out it takes up to sixteen times as much memory, so not even one can take the screen's time
+/// or memory.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// No name of ours is as long.
+const MAX_NAME_BYTES: usize = 1024;
 /// Rows after the first are set off by this many letters.
 pub(crate) const INDENT: usize = 2;
 const TAB: &str = "    ";
@@ -134,12 +141,13 @@ impl Entry {
     }
 
     fn with(at: DateTime, kind: Kind, text: String, name_len: usize) -> Self {
+        let text = cut(text, MAX_TEXT_BYTES);
         Self { at, kind, text, name_len, changes: Vec::new(), layout: None }
     }
 
     fn of_server(at: DateTime, kind: PacketType, text: &str, me: Option<&str>) -> Self {
         let change = |who: &str, what| Self {
-            changes: vec![Change { who: one_line(who), what }],
+            changes: vec![Change { who: cut(one_line(who), MAX_NAME_BYTES), what }],
             ..Self::with(at, Kind::Presence, String::new(), 0)
         };
         match Reply::read(kind, text) {
@@ -147,7 +155,7 @@ impl Entry {
                 let body = text.get(sender.len()..).unwrap_or_default();
                 let own = me == Some(sender);
                 let mention = !own && me.is_some_and(|me| names(body, me));
-                let sender = one_line(sender);
+                let sender = cut(one_line(sender), MAX_NAME_BYTES);
                 let text = format!("{sender}{}", safe(body));
                 Self::with(at, Kind::Message { own, mention }, text, sender.len())
             }
@@ -173,10 +181,10 @@ impl Entry {
 
     /// Returns about how much memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        // What is laid out grows with the text. The text of comings and goings is made of the names, in either way.
+        // Only what is in view is laid out, so that is not counted. The text of comings and goings is made of the names, in either way.
         let names: usize = self.changes.iter().map(|change| change.who.len() + size_of::<Change>()).sum();
         let text = if self.kind == Kind::Presence { names } else { self.text.len() };
-        size_of::<Self>() + 64 + names + 2 * text
+        size_of::<Self>() + 64 + names + text
     }
 
     /// Tells whether another entry can be a part of this one: both tell of comings and goings on one day.
@@ -202,6 +210,16 @@ impl Entry {
         }
         let rows = text::wrap(&self.text, width, width.saturating_sub(ruler.indent(INDENT)), ruler);
         self.layout = Some(Layout { width, folded, rows, marks: self.marks() });
+    }
+
+    /// Forgets how it was laid out, until somebody looks at it again.
+    pub(super) fn forget_layout(&mut self) {
+        self.layout = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_laid_out(&self) -> bool {
+        self.layout.is_some()
     }
 
     /// Counts the rows; one if it has not been laid out.
@@ -245,34 +263,57 @@ impl Entry {
     }
 }
 
-/// Finds links and what stands between back quotes.
+/// Finds links and what stands between back quotes, in one pass: anybody may send a text made of nothing but their
+/// beginnings.
 fn find_marks(body: &str) -> Vec<(Range<usize>, Role)> {
     let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-        let code = rest.find('`').and_then(|start| {
-            let inside = rest.get(start + 1..)?;
-            let len = inside
-                .find('`')
-                .filter(|len| *len > 0 && !inside.get(..*len).unwrap_or_default().contains('\n'))?;
-            Some(start..start + len + 2)
-        });
-        let link = ["https://", "http://"].iter().filter_map(|scheme| rest.find(scheme)).min().map(|start| {
-            let word = rest.get(start..).unwrap_or_default();
-            let word = word.split(char::is_whitespace).next().unwrap_or_default();
-            // What usually ends a sentence does not belong to the link in it.
-            start..start + word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"', '>']).len()
-        });
+    let (mut code, mut link) = (find_code(body, 0), find_link(body, 0));
+    while found.len() < MAX_MARKS {
         let (range, role) = match (code, link) {
-            (Some(code), Some(link)) if link.start < code.start => (link, Role::Link),
-            (Some(code), _) => (code, Role::Code),
-            (None, Some(link)) => (link, Role::Link),
+            (Some((start, _)), Some((link, end))) if link < start => (link..end, Role::Link),
+            (Some((start, end)), _) => (start..end, Role::Code),
+            (None, Some((start, end))) => (start..end, Role::Link),
             (None, None) => break,
         };
-        found.push((at + range.start..at + range.end, role));
-        at += range.end;
+        let at = range.end;
+        found.push((range, role));
+        // What was found further on stays found.
+        if code.is_some_and(|(start, _)| start < at) {
+            code = find_code(body, at);
+        }
+        if link.is_some_and(|(start, _)| start < at) {
+            link = find_link(body, at);
+        }
     }
     found
+}
+
+/// Finds the first text between back quotes from a place on, on one line and not empty.
+fn find_code(body: &str, mut at: usize) -> Option<(usize, usize)> {
+    loop {
+        let start = at + body.get(at..)?.find('`')?;
+        let inside = body.get(start + 1..)?;
+        let len = inside.find(['`', '\n'])?;
+        if len > 0 && inside.get(len..)?.starts_with('`') {
+            return Some((start, start + len + 2));
+        }
+        at = start + len + 2;
+    }
+}
+
+/// Finds the first link from a place on.
+fn find_link(body: &str, mut at: usize) -> Option<(usize, usize)> {
+    loop {
+        let start = at + body.get(at..)?.find("http")?;
+        let rest = body.get(start..)?;
+        if rest.starts_with("https://") || rest.starts_with("http://") {
+            let word = rest.split(char::is_whitespace).next()?;
+            // What usually ends a sentence does not belong to the link in it.
+            let word = word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '\'', '"', '>']);
+            return Some((start, start + word.len()));
+        }
+        at = start + "http".len();
+    }
 }
 
 /// Tells whether a text has a name in it as a word of its own.
@@ -288,6 +329,17 @@ fn names(text: &str, name: &str) -> bool {
 fn safe(text: &str) -> String {
     let text = display::sanitise(text.trim_end_matches('\n'), Medium::Terminal);
     text::trim_letters(&text).replace('\t', TAB)
+}
+
+/// Shortens a text that is longer than anybody reads, and says by how much.
+fn cut(mut text: String, max_bytes: usize) -> String {
+    if text.len() > max_bytes {
+        let end = text.floor_char_boundary(max_bytes);
+        let rest = text.len() - end;
+        text.truncate(end);
+        text += &format!("… ({rest} bytes more)");
+    }
+    text
 }
 
 /// Names and remarks are one line, whoever wrote them.

@@ -8,19 +8,20 @@ pub const HISTORY_LINES: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct History {
     lines: Vec<String>,
-    /// Which line is shown, and what was being typed before.
-    shown: Option<(usize, String)>,
 }
+
+/// Which of the lines is shown in an input, and what was being typed there before.
+#[derive(Debug, Default)]
+pub(super) struct Recalled(Option<(usize, String)>);
 
 impl History {
     pub(super) fn new(mut lines: Vec<String>) -> Self {
         lines.drain(..lines.len().saturating_sub(HISTORY_LINES));
-        Self { lines, shown: None }
+        Self { lines }
     }
 
     /// Remembers a line; tells whether it is to be kept for later sessions as well.
     pub(super) fn add(&mut self, line: &str) -> bool {
-        self.shown = None;
         let repeated = self.lines.last().is_some_and(|last| last == line);
         if line.trim().is_empty() || repeated || !command::is_memorable(line) {
             return false;
@@ -34,21 +35,21 @@ impl History {
 
     /// Returns the line before the one shown. `typed` is what is in the input box; it comes back behind the newest line,
     /// unless a password may be in it.
-    pub(super) fn older(&mut self, typed: &str) -> Option<&str> {
+    pub(super) fn older(&self, recalled: &mut Recalled, typed: &str) -> Option<&str> {
         let draft = if command::is_memorable(typed) { typed } else { "" };
-        let (at, draft) = self.shown.take().unwrap_or((self.lines.len(), draft.to_owned()));
+        let (at, draft) = recalled.0.take().unwrap_or((self.lines.len(), draft.to_owned()));
         let older = at.saturating_sub(1);
-        self.shown = Some((older, draft));
+        recalled.0 = Some((older, draft));
         self.lines.get(older).map(String::as_str)
     }
 
     /// Returns the line after the one shown, or what was being typed; `None` if no older line is shown.
-    pub(super) fn newer(&mut self) -> Option<String> {
-        let (at, draft) = self.shown.take()?;
+    pub(super) fn newer(&self, recalled: &mut Recalled) -> Option<String> {
+        let (at, draft) = recalled.0.take()?;
         match self.lines.get(at + 1) {
             Some(line) => {
                 let line = line.clone();
-                self.shown = Some((at + 1, draft));
+                recalled.0 = Some((at + 1, draft));
                 Some(line)
             }
             None => Some(draft),
@@ -63,24 +64,28 @@ mod tests {
     #[test]
     fn lines_come_back_in_both_directions_and_the_draft_last() {
         let mut history = History::new(vec!["one".to_owned()]);
+        let mut at = Recalled::default();
         assert!(history.add("two") && !history.add("two") && !history.add(" "));
-        assert_eq!(history.newer(), None);
-        assert_eq!(history.older("half"), Some("two"));
-        assert_eq!(history.older("two"), Some("one"));
-        assert_eq!(history.older("one"), Some("one"));
-        assert_eq!((history.newer().as_deref(), history.newer().as_deref()), (Some("two"), Some("half")));
-        assert_eq!(history.newer(), None);
-        assert_eq!(History::default().older("x"), None);
+        assert_eq!(history.newer(&mut at), None);
+        assert_eq!(history.older(&mut at, "half"), Some("two"));
+        assert_eq!(history.older(&mut at, "two"), Some("one"));
+        assert_eq!(history.older(&mut at, "one"), Some("one"));
+        assert_eq!(
+            (history.newer(&mut at).as_deref(), history.newer(&mut at).as_deref()),
+            (Some("two"), Some("half"))
+        );
+        assert_eq!(history.newer(&mut at), None);
+        assert_eq!(History::default().older(&mut at, "x"), None);
     }
 
     #[test]
     fn what_may_hold_a_password_is_not_remembered() {
-        let mut history = History::default();
+        let (mut history, mut at) = (History::default(), Recalled::default());
         for line in ["/login alice s3cret", " /login alice s3cret", "/log alice s3cret"] {
             assert!(!history.add(line));
         }
-        assert_eq!(history.older("/login alice s3cret"), None);
-        assert_eq!(history.newer().as_deref(), Some(""));
+        assert_eq!(history.older(&mut at, "/login alice s3cret"), None);
+        assert_eq!(history.newer(&mut at).as_deref(), Some(""));
     }
 
     #[test]

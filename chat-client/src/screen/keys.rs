@@ -9,7 +9,8 @@ use zeroize::Zeroize as _;
 
 use super::completion::{Completion, Known};
 use super::editor::{Editor, To};
-use super::{Act, Screen, Search};
+use super::history::Recalled;
+use super::{Act, Conversation, Screen, Search};
 use crate::app::command::ScreenCommand;
 use crate::app::{Event, Show};
 
@@ -72,8 +73,8 @@ impl Screen {
 
     /// Shows something of the screen's own.
     pub(super) fn remark(&mut self, show: &Show) {
-        // It stands with what was there before it, so that it begins no day of its own.
-        let at = self.conversation.log.entries().next_back().map_or_else(Default::default, |entry| entry.at);
+        // As late as whatever was shown last, so that it begins no day of its own.
+        let at = self.last_shown;
         self.show(self.tab(), at, show);
     }
 
@@ -181,6 +182,7 @@ impl Screen {
             return vec![Act::Tell(Event::Answer(Some(Secret::new(asked.answer.take()))))];
         }
         let line = self.conversation.draft.take();
+        self.conversation.recalled = Recalled::default();
         self.conversation.log.scroll_to_end();
         self.conversation.log.unmark();
         let mut acts = Vec::new();
@@ -200,7 +202,8 @@ impl Screen {
             return Vec::new();
         }
         if self.conversation.question.take().is_none() && !self.conversation.draft.text().is_empty() {
-            self.conversation.draft.set("");
+            self.conversation.draft.kill_all();
+            self.conversation.recalled = Recalled::default();
             return Vec::new();
         }
         vec![Act::Tell(Event::Interrupt)]
@@ -214,15 +217,15 @@ impl Screen {
     }
 
     fn recall(&mut self, older: bool) {
-        let draft = &mut self.conversation.draft;
+        let Conversation { draft, recalled, .. } = &mut self.conversation;
         if draft.go_line(older) {
             return;
         }
         if older {
-            if let Some(line) = self.history.older(draft.text()) {
+            if let Some(line) = self.history.older(recalled, draft.text()) {
                 draft.set(line);
             }
-        } else if let Some(line) = self.history.newer() {
+        } else if let Some(line) = self.history.newer(recalled) {
             draft.set(&line);
         }
     }
@@ -258,10 +261,8 @@ impl Screen {
     fn press_in_search(&mut self, key: KeyEvent) {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Esc => {
-                self.search = None;
-                self.conversation.log.scroll_to_end();
-            }
+            // What was found stays in view; Esc again leads to the end.
+            KeyCode::Esc => self.search = None,
             KeyCode::Enter | KeyCode::Up => self.search_on(),
             KeyCode::Char('f' | 'r' | 'p') if ctrl => self.search_on(),
             _ => {

@@ -1,9 +1,10 @@
 //! What was said, as far back as it is kept: the entries, which of them are in view, and where unread ones begin.
 //!
-//! Only what is in view is laid out, once per width. The place in view is held by an entry, not by a count of rows, so that
+//! Only what is in view is laid out, once per width, and forgotten when it has left the view. The place in view is held by an entry, not by a count of rows, so that
 //! neither a resize nor what comes in below moves what somebody is reading.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 
@@ -58,6 +59,8 @@ pub(crate) struct Log {
     unread: usize,
     mentions: usize,
     folded: bool,
+    /// The entries that are laid out.
+    laid_out: BTreeSet<u64>,
     ruler: Ruler,
     /// The size of the message pane as it was drawn last: in units of the ruler, in rows.
     width: usize,
@@ -77,6 +80,7 @@ impl Log {
             mentions: 0,
             folded,
             ruler,
+            laid_out: BTreeSet::new(),
             width: 80,
             height: 24,
         }
@@ -95,10 +99,10 @@ impl Log {
             let before = last.bytes();
             last.absorb(entry);
             self.bytes += last.bytes() - before;
-            return;
+        } else {
+            self.bytes += entry.bytes();
+            self.entries.push_back(entry);
         }
-        self.bytes += entry.bytes();
-        self.entries.push_back(entry);
         while self.entries.len() > self.limit.entries
             || (self.bytes > self.limit.bytes && self.entries.len() > 1)
         {
@@ -233,7 +237,29 @@ impl Log {
             next = self.above(place);
         }
         places.reverse();
+        if let (Some(top), Some(bottom)) = (places.first(), places.last()) {
+            self.forget_layouts_but(&(top.serial..=bottom.serial));
+        }
         places.into_iter().filter_map(|place| self.row_at(place)).collect()
+    }
+
+    /// Forgets the layouts of all entries but these: laid out, they take many times as much memory. Whether the end is in
+    /// view depends on the last entry, which is therefore asked for with every picture.
+    fn forget_layouts_but(&mut self, in_view: &RangeInclusive<u64>) {
+        let last = self.end().saturating_sub(1);
+        for serial in std::mem::take(&mut self.laid_out) {
+            if in_view.contains(&serial) || serial == last {
+                self.laid_out.insert(serial);
+            } else if let Some(entry) = self.index(serial).and_then(|index| self.entries.get_mut(index)) {
+                entry.forget_layout();
+            }
+        }
+    }
+
+    /// Counts the entries that are laid out.
+    #[cfg(test)]
+    pub(super) fn laid_out(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_laid_out()).count()
     }
 
     fn end(&self) -> u64 {
@@ -305,6 +331,7 @@ impl Log {
         let index = self.index(serial).unwrap_or(usize::MAX);
         let Some(entry) = self.entries.get_mut(index) else { return 0 };
         entry.lay_out(self.width, self.folded, &self.ruler);
+        self.laid_out.insert(serial);
         heads + entry.rows()
     }
 

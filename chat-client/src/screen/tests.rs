@@ -1,5 +1,6 @@
 //! The screen by example: pictures at several sizes, and what keys do to them.
 
+mod heavy;
 mod pictures;
 mod tabs;
 mod typing;

@@ -1,4 +1,5 @@
-//! The modes of the terminal: how it is prepared, and how it is put back, also on a panic.
+//! The modes of the terminal: how it is prepared, and how it is put back, also on a panic, and without waiting for one that
+//! stands still: only the thread of `output` ever writes.
 
 use std::io;
 use std::sync::Once;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
-use super::output::{self, Frames};
+use super::output::Frames;
 
 /// Keep the title, take the alternate screen, mark pastes, tell of focus. Lines that are too long are cut: whatever a
 /// terminal thinks of how wide a letter is, nothing runs into the next row.
@@ -35,11 +36,12 @@ impl Modes {
     ///
     /// What the system said when it is no terminal.
     pub(super) fn enter(frames: Frames, mouse: bool) -> io::Result<Self> {
+        let ours = frames.clone();
         HOOK.call_once(|| {
             let report = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 // Before the report, which nobody could read on the alternate screen.
-                restore();
+                restore(&ours);
                 report(panic);
             }));
         });
@@ -56,14 +58,16 @@ impl Modes {
     pub(super) fn resume(&self) -> io::Result<()> {
         enable_raw_mode()?;
         ENTERED.store(true, Ordering::SeqCst);
-        output::write_standard(ENTER)?;
-        if self.mouse { output::write_standard(MOUSE) } else { Ok(()) }
+        self.frames.order(ENTER);
+        if self.mouse {
+            self.frames.order(MOUSE);
+        }
+        Ok(())
     }
 
     /// Puts the terminal back as the shell left it.
     pub(super) fn leave(&self) {
-        self.frames.flush();
-        restore();
+        restore(&self.frames);
     }
 }
 
@@ -73,10 +77,35 @@ impl Drop for Modes {
     }
 }
 
-fn restore() {
+fn restore(frames: &Frames) {
     if ENTERED.swap(false, Ordering::SeqCst) {
+        frames.finish(LEAVE);
         // Nothing can be done about a terminal that has gone away.
-        let _ = output::write_standard(LEAVE);
         let _ = disable_raw_mode();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The private modes that a text switches on (`true`) or off.
+    fn switched(text: &[u8]) -> Vec<(String, bool)> {
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let modes = text.split("\x1b[?").skip(1).map(|rest| {
+            let end = rest.find(['h', 'l']).unwrap();
+            (rest[..end].to_owned(), rest[end..].starts_with('h'))
+        });
+        modes.collect()
+    }
+
+    #[test]
+    fn whatever_is_switched_is_switched_back() {
+        let left = switched(LEAVE);
+        for (mode, on) in [ENTER, MOUSE].concat().split(|byte| *byte == 0).flat_map(switched) {
+            assert!(left.contains(&(mode.clone(), !on)), "{mode} stays {on}");
+        }
+        // What pictures switch: the cursor is hidden while they are drawn, and terminals hold them back until they are whole.
+        assert!(left.contains(&("25".to_owned(), true)) && left.contains(&("2026".to_owned(), false)));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// How long the end of the program waits for the last picture.
+/// How long the end of the program waits until the terminal has taken the last of it.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 /// A terminal that knows these shows a picture whole or not at all.
 const BEGIN: &[u8] = b"\x1b[?2026h";
@@ -124,10 +124,18 @@ impl Frames {
         if self.shared.lock().failed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
-    /// Waits until everything is written, for a moment at most, and drops what is half drawn.
-    pub(super) fn flush(&self) {
+    /// Lets the terminal obey something after the pictures that were drawn.
+    pub(super) fn order(&self, order: &[u8]) {
+        self.shared.lock().ready.extend_from_slice(order);
+        self.shared.changed.notify_all();
+    }
+
+    /// Ends with an order: drops what is half drawn, and waits until everything is written, for a moment at most.
+    pub(super) fn finish(&self, order: &[u8]) {
         let mut state = self.shared.lock();
         state.drawn.clear();
+        state.ready.extend_from_slice(order);
+        self.shared.changed.notify_all();
         let unwritten = |state: &mut State| !state.is_written();
         drop(self.shared.changed.wait_timeout_while(state, FLUSH_PATIENCE, unwritten));
     }
@@ -197,11 +205,11 @@ mod tests {
             picture(&frames, &i.to_string());
         }
         frames.clone().write_all(b"half drawn").unwrap();
-        frames.flush();
+        frames.finish(b"the end");
         assert!(frames.is_written());
         let all: String = written.try_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect();
         let expected: String = (0..100).map(|i| format!("\x1b[?2026h{i}\x1b[?2026l")).collect();
-        assert_eq!(all, expected);
+        assert_eq!(all, expected + "the end");
     }
 
     #[test]
@@ -212,7 +220,7 @@ mod tests {
         frames.ring();
         frames.ring();
         frames.end();
-        frames.flush();
+        frames.finish(b"");
         assert_eq!(written.try_iter().flatten().collect::<Vec<_>>(), b"\x1b]2;a]52;c;b\x07\x1b[?2026l");
     }
 
@@ -226,6 +234,10 @@ mod tests {
         picture(&frames, "x");
         assert!(!frames.is_written());
         assert!(tokio::time::timeout(Duration::from_millis(20), frames.written()).await.is_err());
+        // Nor is the end of the program kept waiting.
+        frames.finish(b"the end");
+        assert!(!frames.is_written());
+        go_on.send(()).unwrap();
         go_on.send(()).unwrap();
         frames.written().await;
         assert!(frames.failure().is_ok());

@@ -83,3 +83,18 @@ fn closing_brings_a_neighbour_into_view_and_leaves_the_last() {
     assert_eq!(world.screen.tab(), TabId::FIRST);
     assert!(!world.screen.show(SECOND, world.at, &Show::Note("late".to_owned())));
 }
+
+#[test]
+fn what_was_being_typed_stays_in_its_tab() {
+    let mut world = several();
+    world.line("a line that was sent");
+    world.type_text("only for the third");
+    world.key(KeyCode::Up);
+    world.press(KeyCode::Char('1'), KeyModifiers::ALT);
+    world.key(KeyCode::Down);
+    assert_eq!(world.screen.conversation.draft.text(), "");
+    world.press(KeyCode::Char('3'), KeyModifiers::ALT);
+    assert_eq!(world.screen.conversation.draft.text(), "a line that was sent");
+    world.key(KeyCode::Down);
+    assert_eq!(world.screen.conversation.draft.text(), "only for the third");
+}

@@ -142,7 +142,7 @@ fn what_is_kept_is_bounded() {
     world.key(KeyCode::PageUp);
     world.picture(60, 12);
     for _ in 0..20 {
-        world.say(&format!("bob: {}", "long ".repeat(1000)));
+        world.say(&format!("bob: {}", "long ".repeat(3000)));
         world.picture(60, 12);
     }
     assert_eq!(world.screen.conversation.log.entries().count(), 1);
@@ -170,6 +170,7 @@ fn searching_goes_up_and_says_when_there_is_no_more() {
     world.key(KeyCode::Enter);
     assert_eq!(world.rows(60, 12)[11], "nothing above: LINE 47");
     world.key(KeyCode::Esc);
+    world.key(KeyCode::Esc);
     assert!(world.screen.is_attended());
     world.screen.command(&ScreenCommand::Search("line 5".to_owned()));
     assert!(world.rows(60, 12).iter().any(|row| row.contains("line 59")));
@@ -186,4 +187,47 @@ fn a_transcript_has_what_was_said_and_when() {
         world.screen.transcript(),
         "2026-11-22 12:04:00   bob: hello\n    there\n2026-11-22 12:04:00 * a remark\n"
     );
+}
+
+#[test]
+fn ctrl_c_empties_the_line_and_ctrl_y_brings_it_back_unless_it_is_secret() {
+    let mut world = World::new();
+    for (typed, back) in [("a long message", "a long message"), ("/login alice s3cret", "a long message")] {
+        world.type_text(typed);
+        assert!(world.press(KeyCode::Char('c'), KeyModifiers::CONTROL).is_empty());
+        assert_eq!(world.screen.conversation.draft.text(), "");
+        world.press(KeyCode::Char('y'), KeyModifiers::CONTROL);
+        assert_eq!(world.screen.conversation.draft.text(), back);
+        world.press(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    }
+}
+
+#[test]
+fn what_was_found_stays_in_view_when_the_search_ends() {
+    let mut world = World::new();
+    for i in 0..100 {
+        world.say(&format!("bob: message {i} ends"));
+    }
+    world.picture(80, 10);
+    world.press(KeyCode::Char('f'), KeyModifiers::CONTROL);
+    world.line("message 42 ");
+    world.key(KeyCode::Esc);
+    world.type_text("typed");
+    let rows = world.rows(80, 10);
+    assert!(rows.iter().any(|row| row.contains("message 42 ")), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.contains("> typed")), "{rows:#?}");
+    world.key(KeyCode::Esc);
+    let rows = world.rows(80, 10);
+    assert!(rows.iter().any(|row| row.contains("message 99 ")), "{rows:#?}");
+}
+
+#[test]
+fn the_screens_own_remarks_are_of_the_day_even_after_everything_was_cleared() {
+    let mut world = World::new();
+    world.say("bob: hello");
+    world.screen.command(&ScreenCommand::Clear);
+    world.screen.command(&ScreenCommand::Keys);
+    let at = world.at;
+    assert!(world.screen.conversation.log.entries().all(|entry| entry.at == at));
+    assert!(world.screen.conversation.log.entries().next().is_some());
 }
