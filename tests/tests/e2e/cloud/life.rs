@@ -36,6 +36,17 @@ fn up_makes_one_machine_and_up_again_changes_nothing() {
         assert_eq!(status[strayed], json!([]), "{status:#}");
     }
     assert!(status.to_string().contains(&address), "{status:#}");
+    reads_its_settings_again(&account);
+}
+
+/// A reload is no restart, and the service manager knows when it is done.
+fn reads_its_settings_again(account: &Account) {
+    let main_pid = || account.in_machine("systemctl show -p MainPID --value chat-server.service");
+    let before = main_pid();
+    account.in_machine("systemctl reload chat-server.service && systemctl is-active chat-server.service");
+    assert_eq!(main_pid(), before);
+    let log = account.in_machine("journalctl --no-pager -u chat-server.service");
+    assert!(log.contains("read the settings again"), "{log}");
 }
 
 fn is_made_as_promised(account: &Account) {
