@@ -125,6 +125,14 @@ pub enum CommandError {
         /// The command that looks most like it.
         suggestion: Option<&'static str>,
     },
+    /// Other chat programs have it, and this one has not.
+    #[error("there is no {name} here: {instead}")]
+    Absent {
+        /// What was typed.
+        name: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
     /// The arguments do not fit.
     #[error("usage: {name} {arguments}")]
     Usage {
@@ -310,9 +318,21 @@ const TABLE: [Row; 22] = [
 /// What has a password kept.
 const KEEP: &str = "--keep";
 
-/// What other chat programs call some of these.
-const ELSEWHERE: [(&str, &str); 4] =
-    [("/quit", "/exit"), ("/names", "/users"), ("/who", "/users"), ("/part", "/leave")];
+/// What other chat programs call some of these; understood as well.
+const ELSEWHERE: [(&str, &str); 5] =
+    [("/quit", "/exit"), ("/q", "/exit"), ("/names", "/users"), ("/who", "/users"), ("/part", "/leave")];
+
+const NOTHING_PRIVATE: &str = "everybody in the room reads everything";
+
+/// What other chat programs have and this one has not, and what there is instead.
+const ABSENT: [(&str, &str); 6] = [
+    ("/me", "say what you do in a message"),
+    ("/msg", NOTHING_PRIVATE),
+    ("/query", NOTHING_PRIVATE),
+    ("/whisper", NOTHING_PRIVATE),
+    ("/nick", "a name is an account, which /register makes and /login uses"),
+    ("/set", "settings are in a file, which `chat-client config` explains"),
+];
 
 /// Reads a line, without its line end. White space before a slash changes nothing: a command with a password must not
 /// become a message by a slip of the thumb. `//` sends a message that begins with a slash.
@@ -333,8 +353,10 @@ pub fn read(line: &str) -> Result<Line, CommandError> {
         return Err(CommandError::SeveralLines);
     }
     let (name, rest) = split_word(line);
-    let row = find(name)
-        .ok_or_else(|| CommandError::Unknown { name: name.to_owned(), suggestion: suggest(name) })?;
+    let row = find(name).ok_or_else(|| match ABSENT.iter().find(|(absent, _)| *absent == name) {
+        Some(&(name, instead)) => CommandError::Absent { name, instead },
+        None => CommandError::Unknown { name: name.to_owned(), suggestion: suggest(name) },
+    })?;
     match (row.read)(rest) {
         Some(Command::Register(account) | Command::Login(account)) if account.user.contains(':') => {
             Err(CommandError::Colon)
@@ -368,15 +390,18 @@ pub fn argument(name: &str) -> Argument {
 }
 
 /// Returns where in a line a password begins, in bytes; such lines are kept out of histories and off screens. Also finds
-/// the password behind a mistyped `/login` or `/register`.
+/// the password behind a mistyped `/login` or `/register`; behind a slash word that is no command at all, anything may be one.
 #[must_use]
 pub fn password_start(line: &str) -> Option<usize> {
     let (name, rest) = split_word(line);
     let takes_password = |name| matches!(name, "/login" | "/register");
-    if !takes_password(name) && !suggest(name).is_some_and(takes_password) {
+    let (_, password) = if takes_password(name) || suggest(name).is_some_and(takes_password) {
+        split_word(rest)
+    } else if name.starts_with('/') && !name.starts_with("//") && find(name).is_none() {
+        (name, rest)
+    } else {
         return None;
-    }
-    let (_, password) = split_word(rest);
+    };
     let (_, password) = split_keep(password);
     // Slices of one line: the end is where the password ends, whatever white space stands before it.
     (!password.is_empty()).then_some(line.len() - password.len())
@@ -386,8 +411,8 @@ pub fn password_start(line: &str) -> Option<usize> {
 /// be any typing error for `/login`.
 #[must_use]
 pub fn is_memorable(line: &str) -> bool {
-    let is_no_command = |error| matches!(error, CommandError::Unknown { .. } | CommandError::SeveralLines);
-    password_start(line).is_none() && !read(line).is_err_and(is_no_command)
+    let is_command = |error| matches!(error, CommandError::Usage { .. } | CommandError::Colon);
+    password_start(line).is_none() && read(line).map_or_else(is_command, |_| true)
 }
 
 impl Row {
@@ -402,7 +427,8 @@ fn explain(usage: &str, help: &str) -> String {
 }
 
 fn find(name: &str) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.name == name)
+    let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| *ours);
+    TABLE.iter().find(|row| row.name == ours)
 }
 
 /// Returns the command nearest to what was typed, if it is near enough to be meant.
@@ -413,9 +439,6 @@ fn suggest(typed: &str) -> Option<&'static str> {
     let typed = typed.to_lowercase();
     let nearest = names().map(|name| (strsim::osa_distance(&typed, name), name)).min()?;
     let allowed = if typed.len() < 6 { 1 } else { 2 };
-    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == typed) {
-        return Some(ours);
-    }
     let mut begun = names().filter(|name| name.starts_with(&typed));
     match (begun.next(), begun.next()) {
         (Some(only), None) => Some(only),

@@ -67,7 +67,8 @@ fn what_is_no_command_is_refused_with_help() {
         ("/JOIN", "there is no command /JOIN; did you mean /join?"),
         ("/conect host 1", "there is no command /conect; did you mean /connect?"),
         ("/disc", "there is no command /disc; did you mean /disconnect?"),
-        ("/quit", "there is no command /quit; did you mean /exit?"),
+        ("/msg bob hi", "there is no /msg here: everybody in the room reads everything"),
+        ("/me waves", "there is no /me here: say what you do in a message"),
         ("/teleport", "there is no command /teleport"),
         ("/usr/bin/env", "there is no command /usr/bin/env"),
         ("/", "there is no command /"),
@@ -94,6 +95,12 @@ fn passwords_are_found_also_behind_typing_errors() {
         ("/regster alice secret", Some("secret")),
         ("/login alice --keep two words", Some("two words")),
         ("/login alice --keeps", Some("--keeps")),
+        ("/log alice secret", Some("alice secret")),
+        ("/l alice secret", Some("alice secret")),
+        ("/nick secret", Some("secret")),
+        ("/lo", None),
+        ("/quit secret", None),
+        ("//log alice secret", None),
         ("/login alice --keep", None),
         ("/login alice", None),
         ("/login alice ", None),
@@ -116,6 +123,7 @@ fn what_may_hold_a_password_is_not_remembered() {
         ("/log alice secret", false),
         ("/loginalice secret", false),
         ("/log alice\nsecret", false),
+        ("/nick secret", false),
     ] {
         assert_eq!(is_memorable(line), expected, "{line:?}");
     }
