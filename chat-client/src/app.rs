@@ -414,6 +414,15 @@ impl App {
         matches!(self.phase, Phase::Leaving { then: Some(Exit::Interrupted), .. })
     }
 
+    /// Returns how the program ends, once the client is leaving its server for that.
+    #[must_use]
+    pub fn leaves(&self) -> Option<Exit> {
+        match &self.phase {
+            Phase::Leaving { then, .. } => then.filter(|exit| *exit != Exit::Closed),
+            _ => None,
+        }
+    }
+
     fn window(&self, session: &Session) -> usize {
         match session.peer {
             Peer::Ours(_) => PIPELINED,

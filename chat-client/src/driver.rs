@@ -149,6 +149,8 @@ struct Tabs {
     opened: u32,
     /// How the program ends, once it has been told to.
     exit: Option<Exit>,
+    /// How all have been told to leave, once one of them does for good.
+    leaving: Option<Exit>,
     /// Whose turn it is to be listened to first.
     turn: usize,
     /// Where those who ask the keyring bring its answers.
@@ -158,7 +160,8 @@ struct Tabs {
 impl Tabs {
     fn new(app: App, target: Target, first: Event, errands: mpsc::Sender<(TabId, Event)>) -> Self {
         let events = VecDeque::new();
-        let mut tabs = Self { tabs: Vec::new(), events, opened: 0, exit: None, turn: 0, errands };
+        let mut tabs =
+            Self { tabs: Vec::new(), events, opened: 0, exit: None, leaving: None, turn: 0, errands };
         tabs.open(app, target, first);
         tabs
     }
@@ -181,6 +184,10 @@ impl Tabs {
                 if let Some(exit) = self.perform(id, effect, front)? {
                     return Ok(Some(exit));
                 }
+            }
+            let tab = self.tabs.iter().find(|tab| tab.id == id);
+            if let Some(exit) = tab.and_then(|tab| tab.app.leaves()) {
+                self.take_along(id, exit);
             }
         }
         Ok(None)
@@ -265,12 +272,22 @@ impl Tabs {
         front.close(id);
         if exit != Exit::Closed {
             self.exit = Some(exit);
-            for tab in &self.tabs {
-                let leave = if exit == Exit::Interrupted { Event::Terminate } else { Event::EndOfInput };
-                self.events.push_back((tab.id, leave));
-            }
+            self.take_along(id, exit);
         }
         self.tabs.is_empty().then(|| self.exit.unwrap_or(Exit::Done))
+    }
+
+    /// Has all others leave as well, at once: nobody waits for one server to say goodbye to the next. They hear it a second
+    /// time only if it has become urgent.
+    fn take_along(&mut self, id: TabId, exit: Exit) {
+        if self.leaving == Some(exit) || (self.leaving.is_some() && exit != Exit::Interrupted) {
+            return;
+        }
+        self.leaving = Some(exit);
+        for tab in self.tabs.iter().filter(|tab| tab.id != id) {
+            let leave = if exit == Exit::Interrupted { Event::Terminate } else { Event::EndOfInput };
+            self.events.push_back((tab.id, leave));
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -307,3 +324,6 @@ impl Tabs {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;
