@@ -17,6 +17,7 @@ use self::history::HistoryFile;
 use crate::app::command::ScreenCommand;
 use crate::app::{Event, Show};
 use crate::driver::TabId;
+use crate::private_file;
 use crate::screen::{Act, Look, Screen};
 
 /// The screen, and what goes with it.
@@ -51,7 +52,9 @@ impl Desk {
     /// Does what a command asks of the screen.
     pub(crate) fn command(&mut self, tab: TabId, command: &ScreenCommand) {
         if let ScreenCommand::Export(file) = command {
-            let said = export(Path::new(file), &self.screen.transcript());
+            let home = etcetera::home_dir().ok();
+            let file = private_file::at_home(Path::new(file), home.as_deref());
+            let said = export(&file, &self.screen.transcript());
             self.show(tab, &said);
         }
         self.screen.command(command);
@@ -87,7 +90,10 @@ fn export(file: &Path, transcript: &str) -> Show {
         .open(file)
         .and_then(|mut file| file.write_all(transcript.as_bytes()));
     match written {
-        Ok(()) => Show::Note(format!("written to {}", file.display())),
+        Ok(()) => {
+            let lines = transcript.lines().count();
+            Show::Note(format!("what was said here, {lines} lines, is written to {}", file.display()))
+        }
         Err(error) => Show::Error(format!("cannot write to {}: {error}", file.display())),
     }
 }

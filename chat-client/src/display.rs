@@ -6,11 +6,13 @@ use chat_core::names;
 use chat_core::packet::PacketType;
 
 use crate::app::Show;
+use crate::screen::text;
 
 /// More names than this are counted instead of listed, unless the person asked.
 const NAMES_AT_ONCE: usize = 30;
 /// Sets the further lines of a text off, so that none of them looks like another text.
 const CONTINUATION: &str = "    ";
+const TAB: &str = "    ";
 /// Stands where a character was that must not be shown.
 const REPLACEMENT: char = '\u{fffd}';
 
@@ -72,6 +74,15 @@ pub fn sanitise(text: &str, medium: Medium) -> String {
     text.chars().map(|c| if harmful(c) { REPLACEMENT } else { c }).collect()
 }
 
+/// Makes of rendered lines what a terminal of so many columns may get. Lines that it would break are broken here, and set
+/// off: otherwise somebody could put what looks like another's line where the next row begins, behind as many spaces as
+/// it takes.
+#[must_use]
+pub fn fit(lines: &str, columns: usize) -> String {
+    let lines = sanitise(lines, Medium::Terminal).replace('\t', TAB);
+    text::set_off(&text::trim_letters(&lines), columns, CONTINUATION)
+}
+
 fn one_line(text: &str) -> String {
     text.replace('\n', REPLACEMENT.encode_utf8(&mut [0; 4]))
 }
@@ -130,6 +141,26 @@ mod tests {
         let forged = message("mallory: hi\nalice: I agree\nServer: alice logged out\n");
         let (_, text) = render(&forged, Medium::Pipe);
         assert_eq!(text, "mallory: hi\n    alice: I agree\n    Server: alice logged out\n");
+    }
+
+    #[test]
+    fn no_row_on_a_terminal_can_pass_for_a_line() {
+        for filling in
+            [" ".repeat(20), "\t".repeat(5), "x".repeat(7), " \u{2003}\u{a0}".repeat(10), "日".repeat(9)]
+        {
+            let (_, text) = render(
+                &message(&format!("mallory: hi{filling} alice: I agree, and more of it")),
+                Medium::Pipe,
+            );
+            let shown = fit(&text, 20);
+            assert!(shown.ends_with('\n'));
+            for (row, line) in shown.lines().enumerate() {
+                assert!(text::width(line) <= 20, "{line:?}");
+                assert!(line.starts_with(if row == 0 { "mallory: " } else { CONTINUATION }), "{shown:?}");
+            }
+        }
+        assert_eq!(fit("bob: a\u{202e}b\n    c\n", 20), "bob: a\u{fffd}b\n    c\n");
+        assert_eq!(fit("", 0), "");
     }
 
     #[test]

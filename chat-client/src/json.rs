@@ -2,6 +2,7 @@
 //! new name for the event.
 
 use chat_core::january;
+use chat_core::names;
 use chat_core::packet::PacketType;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -71,7 +72,7 @@ fn said(kind: PacketType, text: &str) -> Value {
     }
 }
 
-/// Adds the time, and writes what a terminal would obey as an escape: outside of strings there is nothing of that kind.
+/// Adds the time, and writes what a terminal would obey and what deceives a person as escapes: outside of strings there is nothing of that kind.
 fn line(at: Timestamp, fields: Value) -> String {
     let mut object = Map::from_iter([("time".to_owned(), json!(format!("{at:.3}")))]);
     if let Value::Object(fields) = fields {
@@ -79,8 +80,8 @@ fn line(at: Timestamp, fields: Value) -> String {
     }
     let mut line = String::new();
     for c in Value::Object(object).to_string().chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            line.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if names::is_unprintable(c) && !matches!(c, '\u{200c}' | '\u{200d}') {
+            line.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
             line.push(c);
         }
@@ -108,7 +109,7 @@ mod tests {
         let at = Timestamp::from_millisecond(1_795_000_000_123).unwrap();
         let shows = [
             text(PacketType::MESSAGE, "bob: two\nlines: \"x\"\n"),
-            text(PacketType::MESSAGE, "bob: \u{1b}]0;t\u{7}\u{9b}2J\u{2028}"),
+            text(PacketType::MESSAGE, "bob: \u{1b}]0;t\u{7}\u{9b}2J\u{2028}\u{202e}\u{e0041}"),
             text(PacketType::JOIN, "Server: Client-1 joined the chat room\n"),
             text(PacketType::LEAVE, "Server: bob left the chat room\n"),
             text(PacketType::LOGIN, "Server: Client-1 logged in as bob\n"),
@@ -136,7 +137,7 @@ mod tests {
         insta::assert_snapshot!(lines);
         for line in lines.lines() {
             let event: Value = serde_json::from_str(line).unwrap();
-            assert!(!line.contains(char::is_control));
+            assert!(!line.contains(names::is_unprintable));
             let document = include_str!("../../docs/client.md");
             let name = event["event"].as_str().unwrap();
             assert!(document.contains(&format!("| `{name}` |")), "{name} is not in docs/client.md");

@@ -8,7 +8,7 @@
 //! - `password`: where one comes from when nobody is asked; `keyring`: where one is kept;
 //! - `driver`: what runs it; `lines`, `terminal` and `window` (feature `window`): who uses it; `screen`: what is on a
 //!   terminal or in a window, `desk`: what else belongs to it; `display`: what they may see; `json`, `transcript`: the same
-//!   for programs and as a log.
+//!   for programs and as a log; `private_file`: the files that keep any of it; `job`: how a shell stops it.
 //!
 //! Without the `terminal` feature there is only what a program needs that checks servers: `chat-deploy` does.
 
@@ -23,6 +23,8 @@ pub mod display;
 #[cfg(feature = "terminal")]
 pub mod driver;
 #[cfg(feature = "terminal")]
+mod job;
+#[cfg(feature = "terminal")]
 pub mod json;
 #[cfg(feature = "terminal")]
 pub mod keyring;
@@ -34,6 +36,8 @@ pub mod manual;
 #[cfg(feature = "terminal")]
 pub mod password;
 pub mod pins;
+#[cfg(feature = "terminal")]
+mod private_file;
 mod probe;
 mod replies;
 #[cfg(feature = "terminal")]

@@ -6,7 +6,7 @@
 mod output;
 mod script;
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, IsTerminal as _, Read as _};
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use chat_core::frame::MAX_PACKET_LEN;
 use chat_core::secret::Secret;
 use jiff::Timestamp;
 use regex_lite::Regex;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -24,12 +24,16 @@ use self::script::Script;
 use crate::app::{Event, Exit, Question, Show, Status};
 use crate::display::{self, Medium, Stream};
 use crate::driver::{Front, TabId};
+use crate::job::{self, Sign, Signs};
 use crate::json;
 
 /// Longer lines fit no packet.
 const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
 /// How long a client that was told to stop still waits for its reader.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The width of a terminal that does not say how wide it is.
+const USUAL_COLUMNS: usize = 80;
 
 /// How the lines are used.
 #[derive(Debug, Default)]
@@ -66,6 +70,8 @@ pub struct Lines {
     hidden: Option<Hidden>,
     interrupts: Signal,
     terminations: Signal,
+    /// For a person, of whom a password may be asked; a program is stopped as any other.
+    signs: Option<Signs>,
 }
 
 impl Lines {
@@ -98,6 +104,7 @@ impl Lines {
         });
         let interrupts = signal(SignalKind::interrupt())?;
         let terminations = signal(SignalKind::terminate())?;
+        let signs = if usage.person { Some(Signs::start()?) } else { None };
         let output = Output::start(output::write_standard);
         let (asking, hidden) = (false, None);
         let (waiting, cut) = (false, false);
@@ -117,6 +124,7 @@ impl Lines {
             hidden,
             interrupts,
             terminations,
+            signs,
         })
     }
 
@@ -139,8 +147,7 @@ impl Lines {
 
 impl Front for Lines {
     fn show(&mut self, _tab: TabId, show: &Show) -> io::Result<()> {
-        let medium = if self.usage.person { Medium::Terminal } else { Medium::Pipe };
-        let (stream, text) = display::render(show, medium);
+        let (stream, text) = display::render(show, Medium::Pipe);
         if stream == Stream::Data {
             self.script.hear(&text);
         }
@@ -150,7 +157,11 @@ impl Front for Lines {
         if self.usage.json {
             return self.output.write(Stream::Data, json::show(Timestamp::now(), show));
         }
-        self.output.write(stream, text)
+        // Whoever asked for it: what counts is where it is written to.
+        match columns(stream) {
+            Some(columns) => self.output.write(stream, display::fit(&text, columns)),
+            None => self.output.write(stream, text),
+        }
     }
 
     fn follow(&mut self, _tab: TabId, status: Status) {
@@ -217,8 +228,32 @@ impl Lines {
                     Event::Interrupt
                 }
                 _ = self.terminations.recv() => Event::Terminate,
+                sign = next_sign(&mut self.signs) => match self.obey(sign) {
+                    Some(event) => event,
+                    None => continue,
+                },
             };
         }
+    }
+
+    /// Does what a shell or its terminal wants; returns what the client is to hear, if anything.
+    fn obey(&self, sign: Sign) -> Option<Event> {
+        match sign {
+            Sign::End => return Some(Event::Terminate),
+            Sign::Continue => {}
+            Sign::Stop => {
+                if let Some(hidden) = &self.hidden {
+                    hidden.lift();
+                }
+                // Where nothing can be stopped, everything goes on.
+                let _ = job::stop();
+            }
+        }
+        // The shell has shown what is typed, and some let programs find it so.
+        if let Some(hidden) = &self.hidden {
+            hidden.apply();
+        }
+        None
     }
 
     /// Makes an answer of a line, if a question was asked.
@@ -237,6 +272,24 @@ impl Lines {
     }
 }
 
+async fn next_sign(signs: &mut Option<Signs>) -> Sign {
+    match signs {
+        Some(signs) => signs.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns how many columns the terminal has that a stream leads to; `None` if it leads elsewhere.
+fn columns(stream: Stream) -> Option<usize> {
+    let (is_terminal, size) = match stream {
+        Stream::Data => (io::stdout().is_terminal(), tcgetwinsize(io::stdout())),
+        Stream::Remark => (io::stderr().is_terminal(), tcgetwinsize(io::stderr())),
+    };
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    // Some terminals do not say.
+    is_terminal.then_some(if columns == 0 { USUAL_COLUMNS } else { columns })
+}
+
 /// Keeps what is typed from being shown, until dropped.
 #[derive(Debug)]
 struct Hidden(Termios);
@@ -244,18 +297,26 @@ struct Hidden(Termios);
 impl Hidden {
     /// `None` if this is no terminal.
     fn begin() -> Option<Self> {
-        let before = tcgetattr(io::stdin()).ok()?;
-        let mut hiding = before.clone();
+        let hidden = Self(tcgetattr(io::stdin()).ok()?);
+        hidden.apply();
+        Some(hidden)
+    }
+
+    fn apply(&self) {
+        let mut hiding = self.0.clone();
         hiding.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Now, &hiding).ok()?;
-        Some(Self(before))
+        // Nothing can be done about a terminal that has gone away.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hiding);
+    }
+
+    fn lift(&self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // Nothing can be done about a terminal that has gone away.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        self.lift();
     }
 }
 

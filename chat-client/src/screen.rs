@@ -15,7 +15,7 @@ mod log;
 #[cfg(feature = "window")]
 pub(crate) mod panes;
 mod status;
-mod text;
+pub(crate) mod text;
 mod theme;
 mod view;
 

@@ -1,8 +1,7 @@
 //! A log of what is shown, for those who ask for one: every front can be wrapped in it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use crate::app::command::ScreenCommand;
 use crate::app::{Event, Question, Show, Status};
 use crate::display::{self, Medium};
 use crate::driver::{Front, TabId};
+use crate::private_file;
 
 /// The log cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +28,14 @@ pub struct TranscriptError {
 pub struct Transcript<F> {
     front: F,
     file: Option<File>,
+    /// The last line could not be written, and the person knows.
+    failing: bool,
     zone: TimeZone,
 }
 
 impl<F> Transcript<F> {
-    /// Logs to `path` what `front` shows; without a path, nothing. `~/` at its beginning is `home`. The file is made for its
-    /// owner alone if there is none, and grows.
+    /// Logs to `path` what `front` shows; without a path, nothing. `~/` at its beginning is `home`. The file is made if there
+    /// is none, grows, and is for its owner alone.
     ///
     /// # Errors
     ///
@@ -45,14 +47,11 @@ impl<F> Transcript<F> {
         zone: &str,
     ) -> Result<Self, TranscriptError> {
         let file = path.map(|path| {
-            let path = match (path.strip_prefix("~"), home) {
-                (Ok(inside), Some(home)) => home.join(inside),
-                _ => path.to_owned(),
-            };
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-            file.map_err(|source| TranscriptError { path, source })
+            let path = private_file::at_home(path, home);
+            private_file::append(&path).map_err(|source| TranscriptError { path, source })
         });
-        Ok(Self { front, file: file.transpose()?, zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC) })
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        Ok(Self { front, file: file.transpose()?, failing: false, zone })
     }
 
     /// Returns the front.
@@ -66,9 +65,14 @@ impl<F: Front> Front for Transcript<F> {
         if let Some(file) = &mut self.file {
             let (_, text) = display::render(show, Medium::Pipe);
             let now = Timestamp::now().to_zoned(self.zone.clone());
-            // A disk that is full must not end a conversation.
-            let tab = if tab == TabId::FIRST { String::new() } else { format!(" [{}]", tab.0 + 1) };
-            let _ = file.write_all(format!("{}{tab} {text}", now.strftime("%Y-%m-%d %H:%M:%S")).as_bytes());
+            let beside = if tab == TabId::FIRST { String::new() } else { format!(" [{}]", tab.0 + 1) };
+            let line = format!("{}{beside} {text}", now.strftime("%Y-%m-%d %H:%M:%S"));
+            // A disk that is full must not end a conversation, but whoever wants a log is told once that it has gaps.
+            let written = file.write_all(line.as_bytes());
+            let told = std::mem::replace(&mut self.failing, written.is_err());
+            if let (Err(error), false) = (written, told) {
+                self.front.show(tab, &Show::Error(format!("the log has gaps from here on: {error}")))?;
+            }
         }
         self.front.show(tab, show)
     }

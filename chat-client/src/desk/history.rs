@@ -1,12 +1,13 @@
 //! The file that keeps typed lines for later sessions. Which lines, `screen` says.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
 
+use crate::private_file;
 use crate::screen::HISTORY_LINES;
 
 /// What the first line of files by earlier versions says. The lines below it are written as ours are.
@@ -27,36 +28,31 @@ impl HistoryFile {
     }
 
     fn at(path: PathBuf) -> io::Result<(Self, Vec<String>)> {
-        prepare(&path)?;
-        let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+        if let Some(directory) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
+        let mut file = private_file::append(&path)?;
+        // Two clients that start at once must not both cut what has grown too long, nor lose what is added meanwhile.
+        file.lock()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
         let mut lines: Vec<&str> = text.lines().filter(|line| *line != EARLIER_HEADER).collect();
         if lines.len() > 2 * HISTORY_LINES {
             lines.drain(..lines.len() - HISTORY_LINES);
-            rewrite(&path, &lines)?;
+            file.set_len(0)?;
+            file.write_all(format!("{}\n", lines.join("\n")).as_bytes())?;
         }
         Ok((Self { path }, lines.into_iter().map(unescape).collect()))
     }
 
     /// Adds a line. A history that cannot be written is no reason to disturb a conversation.
     pub(super) fn append(&self, line: &str) {
-        let file = OpenOptions::new().append(true).open(&self.path);
-        let _ = file.and_then(|mut file| file.write_all(format!("{}\n", escape(line)).as_bytes()));
+        let _ = private_file::append(&self.path).and_then(|mut file| {
+            file.lock()?;
+            file.write_all(format!("{}\n", escape(line)).as_bytes())
+        });
     }
-}
-
-/// Makes an empty file that only its owner can read, unless there is one.
-fn prepare(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
-}
-
-fn rewrite(path: &Path, lines: &[&str]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(format!("{}\n", lines.join("\n")).as_bytes())?;
-    std::fs::rename(&beside, path)
 }
 
 /// A line of several lines is one in the file.
@@ -110,5 +106,15 @@ mod tests {
             let (_, lines) = HistoryFile::at(path.clone()).unwrap();
             assert_eq!((lines.len(), lines.first().map(String::as_str)), (HISTORY_LINES, Some("2000")));
         }
+    }
+
+    #[test]
+    fn a_file_that_others_could_read_is_for_its_owner_alone_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("history");
+        std::fs::write(&path, "old\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        HistoryFile::at(path.clone()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn letters(text: &str) -> impl DoubleEndedIterator<Item = (usize, &st
 }
 
 /// Returns how many cells a text without line feeds takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     letters(text).map(|(_, _, width)| width).sum()
 }
 
@@ -71,11 +71,22 @@ pub(super) fn clip(text: &str, cells: usize) -> String {
 }
 
 /// Takes away what letters carry too much of: accents piled up to cover the lines above are no text.
-pub(super) fn trim_letters(text: &str) -> String {
+pub(crate) fn trim_letters(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
     }
     text.graphemes(true).flat_map(|letter| letter.chars().take(MAX_CLUSTER_CHARS)).collect()
+}
+
+/// Breaks each line of a text into rows of at most `cells` cells, and sets all but the first of them off by `indent`.
+pub(crate) fn set_off(text: &str, cells: usize, indent: &str) -> String {
+    let (rest, ruler) = (cells.saturating_sub(indent.len()), Ruler::default());
+    let lines = text.split('\n').map(|line| {
+        let rows = wrap(line, cells, rest, &ruler).into_iter();
+        let rows = rows.filter_map(|row| Some(line.get(row)?.trim_end()));
+        rows.collect::<Vec<_>>().join(&format!("\n{indent}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Breaks a text into rows of at most `first` and then `rest` units of the ruler, at white space where there is some, and at line
