@@ -135,7 +135,8 @@ impl State {
 
     fn send_profile(&mut self, me: usize) {
         let client = &mut self.clients[me];
-        let peer = client.stream.peer_addr().unwrap();
+        // It may be gone already.
+        let Ok(peer) = client.stream.peer_addr() else { return };
         let profile = january::profile(client.id, peer, client.user.as_ref());
         client.send(7, &profile);
     }
