@@ -150,6 +150,8 @@ pub struct Screen {
     last_shown: DateTime,
     completion: Option<Completion>,
     search: Option<Search>,
+    /// Ctrl-D was pressed on an empty line, and nothing since.
+    ending: bool,
     /// The terminal has the person's attention, as far as it knows.
     focused: bool,
 }
@@ -167,6 +169,7 @@ impl Screen {
             last_shown: DateTime::default(),
             completion: None,
             search: None,
+            ending: false,
             focused: true,
         }
     }

@@ -1,5 +1,6 @@
 //! One thing in the message pane: what it says, how parts of it are to look, and its rows once it has been laid out.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use chat_core::packet::PacketType;
@@ -169,9 +170,9 @@ impl Entry {
         }
     }
 
-    /// Returns what it says, as far as it is kept as text.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+    /// Returns everything it says, whether it was ever laid out and however much of it is in one sentence then.
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        if self.kind == Kind::Presence { unfold(&self.changes).into() } else { self.text.as_str().into() }
     }
 
     /// Returns the name of who said it.
@@ -316,10 +317,11 @@ fn find_link(body: &str, mut at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Tells whether a text has a name in it as a word of its own.
+/// Tells whether a text has a name in it as a word of its own, in capitals or not.
 fn names(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
     let borders = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
-    text.match_indices(name).any(|(at, name)| {
+    text.match_indices(&name).any(|(at, name)| {
         let (before, after) = (text.get(..at), text.get(at + name.len()..));
         borders(before.and_then(|before| before.chars().next_back()))
             && borders(after.and_then(|after| after.chars().next()))

@@ -43,6 +43,18 @@ impl History {
         self.lines.get(older).map(String::as_str)
     }
 
+    /// Returns the last line before the one shown that has in it what was being typed; `None` if there is none.
+    pub(super) fn older_like(&self, recalled: &mut Recalled, typed: &str) -> Option<&str> {
+        let draft = recalled.0.as_ref().map_or(typed, |(_, draft)| draft.as_str());
+        if !command::is_memorable(draft) {
+            return None;
+        }
+        let at = recalled.0.as_ref().map_or(self.lines.len(), |(at, _)| *at);
+        let found = self.lines.get(..at)?.iter().rposition(|line| line.contains(draft))?;
+        recalled.0 = Some((found, draft.to_owned()));
+        self.lines.get(found).map(String::as_str)
+    }
+
     /// Returns the line after the one shown, or what was being typed; `None` if no older line is shown.
     pub(super) fn newer(&self, recalled: &mut Recalled) -> Option<String> {
         let (at, draft) = recalled.0.take()?;
@@ -76,6 +88,18 @@ mod tests {
         );
         assert_eq!(history.newer(&mut at), None);
         assert_eq!(History::default().older(&mut at, "x"), None);
+    }
+
+    #[test]
+    fn lines_are_found_by_a_part_of_them() {
+        let history = History::new(["join us", "hello", "/join", "bye"].map(str::to_owned).to_vec());
+        let mut at = Recalled::default();
+        assert_eq!(history.older_like(&mut at, "joi"), Some("/join"));
+        assert_eq!(history.older_like(&mut at, "/join"), Some("join us"));
+        assert_eq!(history.older_like(&mut at, "join us"), None);
+        assert_eq!(history.newer(&mut at).as_deref(), Some("hello"));
+        assert_eq!(history.older_like(&mut Recalled::default(), "/login alice s3cret"), None);
+        assert_eq!(history.older_like(&mut Recalled::default(), ""), Some("bye"));
     }
 
     #[test]

@@ -11,18 +11,18 @@ use super::completion::{Completion, Known};
 use super::editor::{Editor, To};
 use super::history::Recalled;
 use super::{Act, Conversation, Screen, Search};
-use crate::app::command::ScreenCommand;
+use crate::app::command::{self, ScreenCommand};
 use crate::app::{Event, Show};
 
 /// What `/keys` shows.
 pub(super) const HELP: &str = "\
 Return sends, Alt-Return or Ctrl-J begins another line, Tab completes commands, names and time zones
-Up and Down (Ctrl-P, Ctrl-N) bring back what was typed before
+Up and Down (Ctrl-P, Ctrl-N) bring back what was typed before, Ctrl-R what has in it what is typed now
 PageUp, PageDown, the wheel: scroll; Ctrl-Home, Ctrl-End: to the beginning, to the end
 Alt-1 to Alt-9, Alt-Left and Alt-Right, Ctrl-PageUp and Ctrl-PageDown: another server's tab
 Ctrl-F searches above, again with Ctrl-F or Return; Esc ends that
 Ctrl-A Ctrl-E Alt-B Alt-F move; Ctrl-W Ctrl-U Ctrl-K Alt-D delete and Ctrl-Y brings that back
-Ctrl-L draws everything anew, Ctrl-Z suspends, Ctrl-C twice leaves, so does Ctrl-D on an empty line
+Ctrl-L draws everything anew, Ctrl-Z suspends, on an empty line Ctrl-C or Ctrl-D twice leaves
 ";
 
 /// How many rows the wheel scrolls.
@@ -80,6 +80,7 @@ impl Screen {
 
     fn press(&mut self, key: KeyEvent) -> Vec<Act> {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        let again = std::mem::take(&mut self.ending);
         if !matches!(key.code, KeyCode::Tab | KeyCode::BackTab) {
             self.completion = None;
         }
@@ -87,6 +88,7 @@ impl Screen {
             KeyCode::Char('c') if ctrl => return self.interrupt(),
             KeyCode::Char('z') if ctrl => return vec![Act::Suspend],
             KeyCode::Char('l') if ctrl => return vec![Act::Redraw],
+            KeyCode::Char('d') if ctrl && self.line().text().is_empty() => return self.end_of_input(again),
             _ => {}
         }
         if self.switch(key) || self.scroll(key) {
@@ -142,13 +144,18 @@ impl Screen {
             }
             KeyCode::Char('j') if ctrl && !asked => self.break_line(),
             KeyCode::Enter => return self.submit(),
-            KeyCode::Char('d') if ctrl && self.line().text().is_empty() => return self.end_of_input(),
             KeyCode::Tab | KeyCode::BackTab if !asked => self.complete(key.code == KeyCode::Tab),
             KeyCode::Char('f') if ctrl && !asked => self.begin_search(""),
             KeyCode::Up if !asked => self.recall(true),
             KeyCode::Down if !asked => self.recall(false),
             KeyCode::Char('p') if ctrl && !asked => self.recall(true),
             KeyCode::Char('n') if ctrl && !asked => self.recall(false),
+            KeyCode::Char('r') if ctrl && !asked => {
+                let Conversation { draft, recalled, .. } = &mut self.conversation;
+                if let Some(line) = self.history.older_like(recalled, draft.text()) {
+                    draft.set(line);
+                }
+            }
             KeyCode::Esc => self.conversation.log.scroll_to_end(),
             _ => edit(self.line(), key),
         }
@@ -181,7 +188,13 @@ impl Screen {
         if let Some(mut asked) = self.conversation.question.take() {
             return vec![Act::Tell(Event::Answer(Some(Secret::new(asked.answer.take()))))];
         }
-        let line = self.conversation.draft.take();
+        let mut line = self.conversation.draft.take();
+        // What was copied often ends with the end of its line.
+        line.truncate(line.trim_end_matches('\n').len());
+        if command::read(&line).is_err() {
+            // The client says what is wrong with it; what was meant need not be typed again.
+            self.conversation.draft.set(&line);
+        }
         self.conversation.recalled = Recalled::default();
         self.conversation.log.scroll_to_end();
         self.conversation.log.unmark();
@@ -209,11 +222,25 @@ impl Screen {
         vec![Act::Tell(Event::Interrupt)]
     }
 
-    fn end_of_input(&mut self) -> Vec<Act> {
-        match self.conversation.question.take() {
-            Some(_) => vec![Act::Tell(Event::Answer(None))],
-            None => vec![Act::Tell(Event::EndOfInput)],
+    /// Leaves, if that was wanted `again`: one time too many is easily pressed while a line is deleted.
+    fn end_of_input(&mut self, again: bool) -> Vec<Act> {
+        if self.search.take().is_some() {
+            return Vec::new();
         }
+        if self.conversation.question.take().is_some() {
+            return vec![Act::Tell(Event::Answer(None))];
+        }
+        if again {
+            return vec![Act::Tell(Event::EndOfInput)];
+        }
+        self.ending = true;
+        self.remark(&Show::Note("Ctrl-D again leaves, and so does /exit".to_owned()));
+        Vec::new()
+    }
+
+    /// Takes back what was asked: somebody has interrupted the client from elsewhere.
+    pub fn withdraw_question(&mut self) {
+        self.conversation.question = None;
     }
 
     fn recall(&mut self, older: bool) {
@@ -285,7 +312,7 @@ impl Screen {
         let found = self
             .conversation
             .log
-            .find_above(search.found, |entry| !super::view::find(entry.text(), query).is_empty());
+            .find_above(search.found, |entry| !super::view::find(&entry.text(), query).is_empty());
         search.exhausted = found.is_none();
         search.found = found.or(search.found);
     }

@@ -65,10 +65,10 @@ fn control_c_empties_the_line_first_and_control_d_leaves_an_empty_one() {
     let mut world = World::new();
     world.type_text("x");
     assert!(world.ctrl('d').is_empty() && world.ctrl('c').is_empty());
-    assert_eq!(
-        (world.ctrl('c'), world.ctrl('d')),
-        (vec!["Interrupt".to_owned()], vec!["EndOfInput".to_owned()])
-    );
+    assert_eq!(world.ctrl('c'), ["Interrupt"]);
+    assert!(world.ctrl('d').is_empty() && world.key(KeyCode::Left).is_empty());
+    assert!(world.ctrl('d').is_empty());
+    assert_eq!(world.ctrl('d'), ["EndOfInput"]);
     assert_eq!((world.ctrl('z'), world.ctrl('l')), (vec!["suspend".to_owned()], vec!["redraw".to_owned()]));
 }
 
@@ -82,6 +82,30 @@ fn tab_completes_and_turns_round() {
     assert_eq!(world.rows(40, 5)[4], "> Client-3: hi bob");
     world.press(KeyCode::BackTab, KeyModifiers::SHIFT);
     assert_eq!(world.rows(40, 5)[4], "> Client-3: hi b");
+}
+
+#[test]
+fn what_is_no_command_stays_to_be_corrected() {
+    let mut world = World::new();
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.line("/etc/hosts is old"), ["line /etc/hosts is old"]);
+    assert_eq!(world.rows(40, 5)[4], "> /etc/hosts ******");
+    world.key(KeyCode::Home);
+    world.type_text("see ");
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.key(KeyCode::Enter)[1], "line see /etc/hosts is old");
+    world.screen.want_line(TabId::FIRST);
+    world.screen.handle(TerminalEvent::Paste("/join\r\n\r\n".to_owned()));
+    assert_eq!(world.key(KeyCode::Enter), ["remember /join", "line /join"]);
+    assert_eq!(world.rows(40, 5)[4], ">");
+}
+
+#[test]
+fn a_question_that_was_interrupted_from_elsewhere_is_gone() {
+    let mut world = World::new();
+    world.screen.ask(TabId::FIRST, &Question { prompt: "sure? ".to_owned(), hidden: false });
+    world.screen.withdraw_question();
+    assert_eq!(world.rows(40, 5)[4], ">");
 }
 
 /// Says `count` things.
@@ -230,4 +254,33 @@ fn the_screens_own_remarks_are_of_the_day_even_after_everything_was_cleared() {
     let at = world.at;
     assert!(world.screen.conversation.log.entries().all(|entry| entry.at == at));
     assert!(world.screen.conversation.log.entries().next().is_some());
+}
+
+#[test]
+fn who_came_and_went_is_found_and_written_down_whether_it_was_drawn_or_not() {
+    let mut world = World::new();
+    for name in ["bob", "carol", "dave", "erin", "frank"] {
+        world.text(PacketType::JOIN, &format!("Server: {name} joined the chat room"));
+    }
+    let expected = "2026-11-22 12:04:00 ~ bob joined\n    carol joined\n    dave joined\n    erin joined\n    frank joined\n";
+    for _ in 0..2 {
+        assert_eq!(world.screen.transcript(), expected);
+        world.screen.command(&ScreenCommand::Search("FRANK".to_owned()));
+        assert!(world.screen.search.as_ref().is_some_and(|search| search.found.is_some()));
+        world.picture(60, 12);
+    }
+}
+
+#[test]
+fn somebody_is_named_in_capitals_too() {
+    let mut world = World::new();
+    for (text, expected) in [
+        ("bob: alice, look", true),
+        ("bob: Alice: ping", true),
+        ("bob: ALICE!", true),
+        ("bob: malice", false),
+        ("alice: I am alice", false),
+    ] {
+        assert_eq!(world.say(text), expected, "{text}");
+    }
 }
