@@ -263,13 +263,14 @@ impl Accounts {
         if !is_acceptable(&password) {
             return Ok(LoginOutcome::Refused);
         }
+        // The name first: whoever waits because of guesses at one name keeps nobody at the same address from another.
+        let Some(attempt) = Attempt::start(&self.shared.logins, name, peer).await else {
+            return Ok(LoginOutcome::Busy);
+        };
         let turn_of_address = if exempt { None } else { self.shared.turns.wait(peer).await };
         if !exempt && turn_of_address.is_none() {
             return Ok(LoginOutcome::Busy);
         }
-        let Some(attempt) = Attempt::start(&self.shared.logins, name, peer).await else {
-            return Ok(LoginOutcome::Busy);
-        };
         let outcome = self.verify_undelayed(peer, name.clone(), password).await;
         match outcome {
             Ok(LoginOutcome::Accepted) => attempt.succeeded(),

@@ -174,6 +174,25 @@ async fn guesses_made_at_once_from_many_addresses_take_as_long_as_guesses_made_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn guesses_at_one_name_keep_nobody_at_the_same_address_from_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let accounts = open(&directory, &settings());
+    accounts.try_register("bob", "right").await;
+    let guesses = (0..40).map(|_| {
+        let accounts = accounts.clone();
+        tokio::spawn(async move { accounts.try_login(ALICE, "wrong").await })
+    });
+    let guesses: Vec<_> = guesses.collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(accounts.try_login("bob", "right").await, LoginOutcome::Accepted);
+    assert_eq!(start.elapsed().as_secs(), 0, "eight guesses at alice wait for up to fifteen seconds each");
+    for guess in guesses {
+        guess.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_that_nobody_waits_for_any_more_gives_its_place_up() {
     let directory = tempfile::tempdir().unwrap();
     let accounts = open(&directory, &settings());
