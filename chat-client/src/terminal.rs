@@ -16,7 +16,6 @@ use ratatui::crossterm::event::{self, Event as TerminalEvent};
 use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal as Kill, kill_current_process_group};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -26,6 +25,7 @@ use crate::app::command::ScreenCommand;
 use crate::app::{Event, Question, Show, Status};
 use crate::desk::Desk;
 use crate::driver::{Front, TabId};
+use crate::job::{self, Sign, Signs};
 use crate::screen::{Act, Look};
 
 /// The screen is drawn sixty times a second at most.
@@ -38,8 +38,6 @@ const ALERT_EVERY: Duration = Duration::from_secs(2);
 const KEYS_AHEAD: usize = 1024;
 /// What the desktop is told. Nothing of what was said: it may be read by others there.
 const NAMED: &str = "chat: somebody named you";
-/// How long a shell may take to stop the program; where there is no shell, nothing does.
-const SUSPEND_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The terminal cannot be used; lines still can.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +80,11 @@ pub struct Terminal {
     last_frame: Option<Instant>,
     interrupts: Signal,
     terminations: Signal,
-    hangups: Signal,
+    signs: Signs,
     /// Says that the terminal is gone, whether or not a signal does.
     gone: mpsc::Receiver<()>,
     /// The client has been told that it is gone.
     lost: bool,
-    continuations: Signal,
     modes: Modes,
 }
 
@@ -118,10 +115,9 @@ impl Terminal {
             last_frame: None,
             interrupts: catch(SignalKind::interrupt())?,
             terminations: catch(SignalKind::terminate())?,
-            hangups: catch(SignalKind::hangup())?,
+            signs: Signs::start().map_err(TerminalError)?,
             gone: watch_terminal(),
             lost: false,
-            continuations: catch(SignalKind::from_raw(Kill::CONT.as_raw()))?,
             // Last: what is above fails without having touched the terminal.
             modes: Modes::enter(frames.clone(), wishes.mouse).map_err(TerminalError)?,
             frames,
@@ -193,9 +189,7 @@ impl Terminal {
     /// Gives the terminal back to the shell until it continues the program.
     fn suspend(&mut self) -> io::Result<()> {
         self.modes.leave();
-        kill_current_process_group(Kill::TSTP)?;
-        // The signal may reach another thread first; here nothing must happen before it stops them all.
-        std::thread::sleep(SUSPEND_PATIENCE);
+        job::stop()?;
         self.resume()
     }
 
@@ -224,11 +218,17 @@ impl Terminal {
                     self.take(event)?;
                 }
             }
-            _ = self.interrupts.recv() => return Ok(Some(Event::Interrupt)),
+            _ = self.interrupts.recv() => {
+                self.desk.screen.withdraw_question();
+                return Ok(Some(Event::Interrupt));
+            }
             _ = self.terminations.recv() => return Ok(Some(Event::Terminate)),
-            _ = self.hangups.recv() => return Ok(self.lose()),
+            sign = self.signs.next() => match sign {
+                Sign::Stop => self.suspend()?,
+                Sign::Continue => self.resume()?,
+                Sign::End => return Ok(self.lose()),
+            },
             Some(()) = self.gone.recv() => return Ok(self.lose()),
-            _ = self.continuations.recv() => self.resume()?,
             () = async { tokio::time::sleep_until(frame).await; written.await }, if stale && !self.lost => {}
             () = tokio::time::sleep(Duration::from_millis(250)), if counting && !stale => self.stale = true,
         }

@@ -173,6 +173,14 @@ fn a_person_suspends_the_client_and_comes_back() {
     screen.type_line(" and the rest");
     let told = other.skip_to(P::MESSAGE);
     assert!(told.text().ends_with(": half a line and the rest\n"), "{told:?}");
+    // The same when it is somebody else who stops it.
+    let shell = screen.state("pane_pid");
+    let stop = format!("kill -TSTP $(cat /proc/{shell}/task/{shell}/children)");
+    assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+    screen.await_text("Stopped", 2);
+    assert_put_back(&screen);
+    screen.type_line("fg");
+    screen.await_text("half a line and the rest", 1);
 }
 
 #[test]
