@@ -110,6 +110,12 @@ impl App {
         }
     }
 
+    /// Tells whether a program's first login is under way.
+    pub(super) fn begins_with_login(&self) -> bool {
+        let Phase::Open(session) = &self.phase else { return false };
+        session.gate.as_ref().is_some_and(|gate| matches!(gate.after, After::Start))
+    }
+
     /// Gives up the login that a program begins with if nothing is under way any more that could bring it about. What came in
     /// the way has been said.
     pub(super) fn judge_start(&mut self, now: Instant) {

@@ -40,6 +40,9 @@ impl App {
             Err(error) => {
                 self.fail(error.to_string());
                 self.hint("/help lists the commands; // sends a line that begins with a slash");
+                if self.config.screen {
+                    self.hint("the line is still there to be corrected; Ctrl-U empties it");
+                }
             }
         }
     }
@@ -427,6 +430,12 @@ impl App {
             None if self.config.interactive => {
                 let prompt = format!("password of {user}: ");
                 self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
+            }
+            None if self.begins_with_login() => {
+                self.fail("a password is needed");
+                self.hint(
+                    "--password-fd, --password-command, --password-keyring or CHAT_CLIENT_PASSWORD gives it",
+                );
             }
             None => self.fail("a password is needed: it is the rest of the line, spaces included"),
         }

@@ -139,7 +139,7 @@ impl App {
                     self.backoff.reset();
                 }
                 let mut unanswered = session.requests.give_up();
-                if error.is_transient() && self.config.reconnect {
+                if error.is_transient() && self.config.reconnect && !session.kicked {
                     let resume = session.take_resume(now, &unanswered);
                     // These are asked for again.
                     unanswered.retain(|request| !matches!(request, Request::Login(_) | Request::Join));
@@ -280,6 +280,11 @@ impl App {
         self.show(Show::Text { kind, text });
         // The text says it; the exit status must, too.
         self.failed |= is_refusal;
+        if is_refusal && self.begins_with_login() {
+            self.fail(
+                "the server refuses the login: it is not the right password, or the name is in use there already",
+            );
+        }
         if is_logged_in {
             self.logged_in(now);
         } else {
@@ -372,8 +377,9 @@ impl App {
         let code = NoticeCode::from_word(&notice.code);
         if self.answers_nothing(code) {
             self.note(format!("the server says: {}", notice.text));
-            if let (Some(NoticeCode::Restart), Phase::Open(session)) = (code, &mut self.phase) {
-                session.restarting = true;
+            if let Phase::Open(session) = &mut self.phase {
+                session.restarting |= code == Some(NoticeCode::Restart);
+                session.kicked |= code == Some(NoticeCode::Kicked);
             }
             return;
         }

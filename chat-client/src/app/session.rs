@@ -81,6 +81,8 @@ pub(super) struct Session {
     pub(super) round_trip: Option<Duration>,
     /// The server has said that it ends and comes back.
     pub(super) restarting: bool,
+    /// Whoever runs the server has ended the connection.
+    pub(super) kicked: bool,
 }
 
 impl Session {
@@ -108,6 +110,7 @@ impl Session {
             gate: None,
             round_trip,
             restarting: false,
+            kicked: false,
         }
     }
 

@@ -80,6 +80,11 @@ impl Screen {
 
     fn press(&mut self, key: KeyEvent) -> Vec<Act> {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        if key.code == KeyCode::Char('/') && key.modifiers.contains(KeyModifiers::ALT) {
+            // Escape and a slash that arrive together. Were the slash lost, a command with a password would be a message.
+            self.press(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+            return self.press(KeyEvent::new(KeyCode::Char('/'), KeyModifiers::NONE));
+        }
         let again = std::mem::take(&mut self.ending);
         if !matches!(key.code, KeyCode::Tab | KeyCode::BackTab) {
             self.completion = None;

@@ -137,8 +137,9 @@ fn a_program_says_nothing_under_another_name() {
     let mut world = World::new(|config| config.login = Some(account())).connected();
     assert!(!world.app.wants_line());
     let refused = world.packet(PacketType::LOGIN, "Server: Unable to login as bot\n");
+    assert!(refused[1].starts_with("! the server refuses the login"), "{refused:?}");
     assert_eq!(
-        refused[1..],
+        refused[2..],
         ["! not logged in as bot: nothing is said under another name", "send DISCONNECT"]
     );
     let mut world = World::new(|config| config.login = Some(account())).connected();
@@ -163,6 +164,15 @@ fn what_was_kept_and_cannot_be_sent_is_named() {
     let mut world = lost();
     assert_eq!(world.line("/exit"), ["! 1 message was not sent yet"]);
     assert_eq!(world.line("/exit"), ["! never sent: hello?", "quit Done"]);
+}
+
+#[test]
+fn who_is_kicked_stays_away_until_they_say_otherwise() {
+    let mut world = World::person().connected();
+    world.notice(NoticeCode::Kicked, "Whoever runs this server has ended your connection.");
+    let lost = world.event(Event::Lost(LinkError::Closed));
+    assert_eq!(lost.last().unwrap(), "* not connected; /connect tries again");
+    assert_eq!(world.line("/connect"), ["open home:1 Auto"]);
 }
 
 #[test]

@@ -61,6 +61,14 @@ fn a_password_on_the_line_is_masked() {
 }
 
 #[test]
+fn escape_and_a_slash_in_one_are_both_obeyed() {
+    let mut world = World::new();
+    assert!(world.press(KeyCode::Char('/'), KeyModifiers::ALT).is_empty());
+    world.type_text("login zed secret");
+    assert_eq!(world.rows(40, 5)[4], "> /login zed ******");
+}
+
+#[test]
 fn control_c_empties_the_line_first_and_control_d_leaves_an_empty_one() {
     let mut world = World::new();
     world.type_text("x");
