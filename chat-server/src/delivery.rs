@@ -152,6 +152,7 @@ impl Delivery {
 
     /// Forgets a connection and whatever it had not received.
     pub(crate) fn remove(&mut self, key: PeerKey) {
+        self.newcomers.retain(|newcomer| *newcomer != key);
         if let Some(peer) = find(&mut self.peers, key) {
             self.batches.of(peer.audience).leave();
             self.januaries -= usize::from(peer.cipher.is_january());

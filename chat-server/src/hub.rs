@@ -38,6 +38,9 @@ use crate::tables::TableMemory;
 
 /// What each byte that everyone receives counts for in the rate of whoever caused it.
 const FOR_EVERYONE: usize = 8;
+/// What changing the user list counts for at most: one list is for all changes of a round, and our own clients get the changes
+/// alone.
+const MOST_FOR_A_LIST: usize = 64 * 1024;
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -178,7 +181,7 @@ impl Hub {
             match effect {
                 Effect::Reply(kind, body) => self.reply(key, kind, body),
                 Effect::Everyone(kind, body) => {
-                    cost += FOR_EVERYONE * self.weight(&body);
+                    cost += FOR_EVERYONE * body.len() + self.weight_for_january(&body);
                     // Only what changes the list may come between a change and the list; both then share one.
                     if kind == PacketType::MESSAGE {
                         self.list();
@@ -189,7 +192,8 @@ impl Hub {
                     self.broadcast(kind, &body);
                 }
                 Effect::UserList => {
-                    cost += FOR_EVERYONE * self.weight(self.room.borrow().last_user_list());
+                    let list = self.room.borrow().last_user_list().len();
+                    cost += (FOR_EVERYONE * list).min(MOST_FOR_A_LIST);
                     self.unlisted.borrow_mut().insert(key.client);
                 }
                 Effect::SameUserList => {
@@ -202,21 +206,19 @@ impl Hub {
         cost
     }
 
-    /// Returns what a text for everyone counts for, in bytes: its length, and the characters that each client of January 2026
-    /// makes the server compute.
-    fn weight(&self, text: &str) -> usize {
+    /// Returns what a text for everyone counts for besides its length: the characters that each client of January 2026 makes
+    /// the server compute.
+    fn weight_for_january(&self, text: &str) -> usize {
         match self.delivery.borrow().januaries() {
-            0 => text.len(),
-            januaries => {
-                text.len() + januaries * text.chars().filter(|&letter| letter > LAST_IN_TABLES).count()
-            }
+            0 => 0,
+            januaries => januaries * text.chars().filter(|&letter| letter > LAST_IN_TABLES).count(),
         }
     }
 
     /// Counts a message that somebody wants to say to everyone; returns how long to wait before it may be said.
     pub(crate) fn wait_to_say(&self, message: &str) -> Duration {
         let mut floor = self.floor.get();
-        let wait = floor.take(&self.limits(), Instant::now(), self.weight(message));
+        let wait = floor.take(&self.limits(), Instant::now(), message.len());
         self.floor.set(floor);
         wait
     }

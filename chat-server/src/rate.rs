@@ -17,6 +17,10 @@ use crate::config::Limits;
 /// No setting makes a connection wait longer than this for one packet.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// How long anybody waits to say something to everyone. It is less than a sender's PING may go unanswered, and than a connection
+/// is kept that has said its last; and nobody can take the floor from the others for longer by asking for it.
+const MAX_WAIT_FOR_FLOOR: Duration = Duration::from_secs(1);
+
 /// What one connection has used of its rates, and of those that it shares with its address. The rates themselves are the same
 /// for everyone and arrive as an argument: there is one of these for each connection.
 #[derive(Debug)]
@@ -72,7 +76,8 @@ impl Rates {
     }
 }
 
-/// What everyone together has said to everyone. It is never overdrawn: who would do that waits first, in the order of asking.
+/// What everyone together has said to everyone: who would overdraw it waits first, but not for long. So it spreads what many say
+/// at once; for what one address may say in the long run there are its own rates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     bytes: Bucket,
@@ -90,7 +95,10 @@ impl Floor {
         let seconds = now.saturating_duration_since(self.last).as_secs_f64();
         self.last = now;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.bytes.take(Rate::of_room(limits), seconds, bytes)
+        let rate = Rate::of_room(limits);
+        let wait = self.bytes.take(rate, seconds, bytes);
+        self.bytes.tokens = self.bytes.tokens.max(-rate.per_second * MAX_WAIT_FOR_FLOOR.as_secs_f64());
+        wait.min(MAX_WAIT_FOR_FLOOR)
     }
 }
 
@@ -198,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_everyone_waits_in_the_order_of_asking_and_is_never_overdrawn() {
+    fn what_is_said_to_everyone_waits_but_never_long() {
         let limits = Limits { outbox_bytes: 4000, room_bytes_per_second: 1000, ..limits() };
         let start = Instant::now();
         let mut floor = Floor::new(&limits, start);
@@ -207,6 +215,11 @@ mod tests {
         assert_eq!(waits(500, 0), Duration::from_millis(500));
         assert_eq!(waits(100, 100), Duration::from_millis(500));
         assert_eq!(waits(300, 1000), Duration::ZERO);
+        // However many ask, and even if none of them stays to speak: a second later it is as if they had not.
+        for _ in 0..1000 {
+            assert!(waits(100_000, 1000) <= MAX_WAIT_FOR_FLOOR);
+        }
+        assert_eq!(waits(0, 2000), Duration::ZERO);
     }
 
     #[test]
