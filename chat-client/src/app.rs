@@ -1,6 +1,6 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
-//! `command` reads lines, `input` obeys them, `network` follows the server, `requests` knows what is unanswered, `gate` holds
+//! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows what is unanswered, `gate` holds
 //! back what waits for a login. Sockets,
 //! the clock, the terminal and the pipe are with whoever drives this: `driver` today, other screens tomorrow.
 //!
@@ -8,6 +8,7 @@
 
 mod backoff;
 pub mod command;
+mod encryption;
 mod gate;
 mod input;
 mod kept;

@@ -2,6 +2,7 @@
 //! have files of their own.
 
 mod connection;
+mod encryption;
 mod keyring;
 mod passwords;
 
