@@ -5,14 +5,17 @@ mod users;
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat_core::noise::Identity;
 use chat_core::rsa::KeySpec;
 use chat_server::accounts::Accounts;
 use chat_server::clock::Clock;
 use chat_server::config::{Layers, Settings};
-use chat_server::data::{DataDirectory, classic_keys, existing_identity};
+use chat_server::data::{DataDirectory, DataError, classic_keys, existing_identity};
 use chat_server::{Reload, ReloadRequests, Server, ServiceManager, control, import};
 use num_bigint::BigUint;
 use num_traits::FromPrimitive as _;
@@ -23,6 +26,9 @@ use crate::{Outcome, UsageError, activation, descriptors, logging};
 
 /// The pairs of `keygen` are this long unless something else is asked for, in bits.
 const DEFAULT_BITS: u64 = 32;
+
+/// A server has made its identity that long after it took its data directory, however busy the machine is.
+const STARTING: Duration = Duration::from_secs(2);
 
 /// Runs the command that was typed.
 ///
@@ -120,13 +126,29 @@ fn identity(settings: &Settings) -> anyhow::Result<Outcome> {
             ))
             .into());
         }
-        None => {
-            let identity = DataDirectory::open(&settings.data)?.identity()?;
-            writeln!(io::stderr(), "made a new identity in {}", settings.data.display())?;
-            identity
-        }
+        None => match DataDirectory::open(&settings.data) {
+            Ok(data) => {
+                let identity = data.identity()?;
+                writeln!(io::stderr(), "made a new identity in {}", settings.data.display())?;
+                identity
+            }
+            Err(error @ DataError::InUse { .. }) => identity_of_starting(&settings.data)?.ok_or(error)?,
+            Err(error) => return Err(error.into()),
+        },
     };
     print(&format!("{}\n", identity.fingerprint()))
+}
+
+/// Waits for the identity of a server that has the directory and has not come to making one yet.
+fn identity_of_starting(data: &Path) -> Result<Option<Identity>, DataError> {
+    let until = Instant::now() + STARTING;
+    loop {
+        let identity = existing_identity(data)?;
+        if identity.is_some() || Instant::now() >= until {
+            return Ok(identity);
+        }
+        std::thread::sleep(STARTING / 100);
+    }
 }
 
 fn status(args: &StatusArgs, settings: &Settings) -> anyhow::Result<Outcome> {
@@ -134,7 +156,7 @@ fn status(args: &StatusArgs, settings: &Settings) -> anyhow::Result<Outcome> {
     print(&if args.json { serde_json::to_string(&status)? + "\n" } else { status.to_string() })
 }
 
-fn import_users(file: &std::path::Path, settings: &Settings) -> anyhow::Result<Outcome> {
+fn import_users(file: &Path, settings: &Settings) -> anyhow::Result<Outcome> {
     let users = import::read(file)?;
     let data = DataDirectory::open(&settings.data)?;
     let accounts = Accounts::open(&data.accounts_path(), &settings.accounts)?;

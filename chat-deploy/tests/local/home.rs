@@ -1,6 +1,7 @@
 //! A user with a home of their own, who runs `chat-deploy` in it.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -147,9 +148,12 @@ impl Drop for Home {
     }
 }
 
-/// Finds a port that nobody uses; the next to ask the system gets another.
+/// Finds a port that nobody uses; none of those that the system gives to outgoing connections, one of which might be in the
+/// way of a server that comes back.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let mut ports =
+        std::iter::repeat_with(|| 10_000 + u16::try_from(RandomState::new().hash_one(()) % 20_000).unwrap());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Names all that a directory holds, below it too.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 use chat_core::packet::PacketType;
 
@@ -78,6 +79,23 @@ fn a_second_server_is_told_what_is_in_its_way() {
     assert_eq!(code, 1, "{said}");
     assert!(said.starts_with(&format!("error: cannot listen on 127.0.0.1:{port}\n")), "{said}");
     assert!(said.contains("\nhint: ") && said.contains("--port"), "{said}");
+}
+
+#[test]
+fn whoever_asks_for_the_identity_while_the_server_makes_it_gets_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, identity, _) = run(home.path(), &["identity", "--data", "data"]);
+    let data = home.path().join("data");
+    // So it is between the lock and the identity of a server that starts for the first time.
+    let lock = fs::File::open(data.join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    fs::rename(data.join("identity"), data.join("identity.new")).unwrap();
+    let made = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        fs::rename(data.join("identity.new"), data.join("identity")).unwrap();
+    });
+    assert_eq!(run(home.path(), &["identity", "--data", "data"]), (0, identity, String::new()));
+    made.join().unwrap();
 }
 
 #[test]

@@ -34,9 +34,11 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Returns a port that nobody uses, as far as can be known.
+/// Returns a port that nobody uses, as far as can be known; none of those that the system gives to outgoing connections,
+/// of which the tests make so many that one might be in the way of a server that comes back.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..30_000));
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
 }
 
 /// Tells whether anybody listens on a port.
