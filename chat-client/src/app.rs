@@ -1,13 +1,14 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
 //! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows
-//! what is unanswered, `gate` holds back what waits for a login. Sockets, the clock, the terminal and the pipe are with
-//! whoever drives this: `driver` today, other screens tomorrow.
+//! what is unanswered, `gate` holds back what waits for a login. Sockets, the clock, the terminal, the pipe and the window
+//! are with whoever drives this: `driver`.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
 
 mod backoff;
 pub mod command;
+mod config;
 mod encryption;
 mod gate;
 mod input;
@@ -18,11 +19,8 @@ mod session;
 mod status;
 mod words;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use chat_core::known_servers::ServerAddress;
-use chat_core::noise::Fingerprint;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
@@ -31,8 +29,9 @@ use self::command::{Account, ScreenCommand};
 use self::gate::Gate;
 use self::session::{Resume, Session};
 use crate::keyring::{Errand, Outcome, Place};
-use crate::link::{Dialect, Encryption, Incoming, LinkError, Peer, Protection, Switch};
+use crate::link::{Incoming, LinkError, Peer, Protection, Switch};
 
+pub use self::config::{Config, Destination};
 pub use self::status::{Stage, Status};
 pub use crate::link::error_chain;
 
@@ -47,50 +46,6 @@ const INTERRUPTED_PATIENCE: Duration = Duration::from_secs(2);
 const MAX_ATTEMPTS_IN_PIPE: u32 = 12;
 /// A connection that lasted this long was a success; after shorter ones the waits before the next go on growing.
 const STEADY: Duration = Duration::from_secs(30);
-
-/// How the client is used.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// A person sits at a terminal and can be asked.
-    pub interactive: bool,
-    /// There is a full screen, which has commands of its own.
-    pub screen: bool,
-    /// Reconnect when the connection is lost.
-    pub reconnect: bool,
-    /// Send passwords over connections without encryption, without asking.
-    pub allow_plain_passwords: bool,
-    /// Look into the keyring for a password that is missing.
-    pub keyring: bool,
-    /// Which dialect to speak with servers that have no name.
-    pub dialect: Dialect,
-    /// How to encrypt with them.
-    pub encryption: Encryption,
-    /// Who they must prove to be.
-    pub identity: Option<Fingerprint>,
-    /// The time zone of `/date` and `/time`.
-    pub zone: String,
-    /// Where the client connects to at the start, and `/connect` without an argument leads at first.
-    pub destination: Destination,
-    /// Servers by name, in lower case.
-    pub servers: BTreeMap<String, Destination>,
-    /// Whom to log in as, once connected.
-    pub login: Option<Account>,
-    /// Enter the room, once connected.
-    pub join: bool,
-}
-
-/// A server, and how to connect to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    /// Where it is.
-    pub address: ServerAddress,
-    /// Which dialect to speak.
-    pub dialect: Dialect,
-    /// How to encrypt.
-    pub encryption: Encryption,
-    /// Who it must prove to be, whatever the pins say.
-    pub identity: Option<Fingerprint>,
-}
 
 /// What happened.
 #[derive(Debug)]

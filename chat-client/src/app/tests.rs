@@ -6,15 +6,17 @@ mod encryption;
 mod keyring;
 mod passwords;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use chat_core::hello::Hello;
 use chat_core::january;
+use chat_core::known_servers::ServerAddress;
 use chat_core::noise::Fingerprint;
 use chat_core::notice::{self, NoticeCode};
 
 use super::*;
-use crate::link::Basis;
+use crate::link::{Basis, Dialect, Encryption};
 
 const GREETING: &str = "Server: Client-1 has connected to the server\n";
 
