@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Settings come from flags, then the environment (CHAT_HOST, CHAT_PORT, CHAT_LIMITS_MAX_CONNECTIONS, \
-                  ...), then the settings file, then defaults.\n\n\
+                  ...), then the settings file, then defaults. An empty variable counts as not set; that of a list \
+                  (CHAT_LIMITS_EXEMPT) makes the list empty.\n\n\
                   Examples:\n  \
                   chat-server                              talk on 127.0.0.1:12345, for this machine only\n  \
                   chat-server --host 0.0.0.0 --port 5000   talk to everyone\n  \
@@ -234,7 +235,7 @@ impl SettingsArgs {
         let variable =
             |name| environment.iter().find(|(its_name, _)| its_name == name).map(|(_, value)| value);
         let file = self.config.clone().or_else(|| variable("CHAT_CONFIG").map(PathBuf::from));
-        // An empty variable counts as unset, as it does for every other setting.
+        // An empty variable counts as unset, as it does for every setting but lists.
         let file = file.filter(|path| !path.as_os_str().is_empty());
         Layers { flags, environment, file }
     }

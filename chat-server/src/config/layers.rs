@@ -43,8 +43,8 @@ impl fmt::Display for Mistake {
 }
 
 impl Layers {
-    /// Returns the settings: flags before environment before file before defaults. Empty variables count as
-    /// unset.
+    /// Returns the settings: flags before environment before file before defaults. A list whose variable is
+    /// empty is empty; every other empty variable counts as unset.
     ///
     /// # Errors
     ///
@@ -140,21 +140,19 @@ impl Resolving {
 
     fn apply_environment(&mut self, environment: &[(OsString, OsString)]) {
         // In a fixed order, which the environment has not.
-        let ours: BTreeMap<&str, &OsString> = environment
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .filter_map(|(name, value)| Some((name.to_str()?, value)))
-            .collect();
+        let ours: BTreeMap<&str, &OsString> =
+            environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value))).collect();
         for key in KEYS {
-            let variable = key.variable();
+            let (variable, is_list) = (key.variable(), key.is_list(&mut self.settings));
+            let says = |value: &&OsString| is_list || !value.is_empty();
             for name in key.other_variables.iter().copied().chain([variable.as_str()]) {
-                let Some(&value) = ours.get(name) else { continue };
+                let Some(value) = ours.get(name).copied().filter(says) else { continue };
                 self.apply_word(key, value, format!("{name}={}", value.display()));
             }
         }
         for (name, value) in ours {
             let known = |key: &Key| key.variable() == name || key.other_variables.contains(&name);
-            if is_in_section(name) && !KEYS.iter().any(known) {
+            if !value.is_empty() && is_in_section(name) && !KEYS.iter().any(known) {
                 self.mistake(format!("{name}={}", value.display()), "no setting has this name");
             }
         }

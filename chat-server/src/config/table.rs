@@ -173,6 +173,11 @@ impl Key {
         slot.put(given).ok_or_else(|| slot.allowed())
     }
 
+    /// Whether it has any number of values, among them none.
+    pub(super) fn is_list(&self, settings: &mut Settings) -> bool {
+        matches!((self.slot)(settings), Slot::Networks(_))
+    }
+
     /// The value in the settings, as the file has it.
     pub(super) fn value(&self, settings: &mut Settings) -> toml::Value {
         (self.slot)(settings).value()

@@ -45,6 +45,7 @@ fn the_environment_names_the_file_and_sets_what_the_file_does_not() {
     let (code, printed, _) = finished(output);
     assert_eq!(code, 0);
     assert!(printed.contains("port = 2\n") && printed.contains("pairs = 2\n"), "{printed}");
+    assert!(printed.contains("exempt = []\n"), "{printed}");
     let empty = program(home.path()).arg("check-config").env("CHAT_CONFIG", "").output().unwrap();
     assert_eq!(finished(empty).0, 0);
 }

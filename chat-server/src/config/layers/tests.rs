@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::Limits;
 
 const TEMPLATE: &str = include_str!("../../../../templates/server.toml");
 
@@ -151,6 +152,20 @@ fn the_log_level_has_its_customary_variables() {
     assert_eq!(level(&[("RUST_LOG", "debug")]), "debug");
     assert_eq!(level(&[("RUST_LOG", "debug"), ("CHAT_LOG", "warn")]), "warn");
     assert_eq!(level(&[("CHAT_LOG_LEVEL", "info,redb=off"), ("CHAT_LOG", "warn")]), "info,redb=off");
+}
+
+#[test]
+fn an_empty_variable_empties_a_list_and_leaves_everything_else_as_it_is() {
+    let settings = environment(&[
+        ("CHAT_LIMITS_EXEMPT", ""),
+        ("CHAT_LIMITS_MAX_NAME_BYTES", ""),
+        ("CHAT_LOG", ""),
+        ("CHAT_LIMITS_UNKNOWN", ""),
+    ])
+    .resolve()
+    .unwrap();
+    let limits = Limits { exempt: Vec::new(), ..Limits::default() };
+    assert_eq!(settings, Settings { limits, ..Settings::default() });
 }
 
 #[test]
