@@ -132,6 +132,7 @@ impl Admin {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            drained_in_seconds: self.hub.drained_in(Instant::now().into()).map(|left| left.as_secs()),
             address: self.address,
             identity: self.fingerprint.to_string(),
             census: self.hub.census(),

@@ -39,6 +39,9 @@ use crate::packet_log::PacketLog;
 /// takes stay small however much arrives at once.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// What is ready for connections of their own is written early once it is this many bytes in all, for the same reason.
+const READY_BYTES: usize = 4 * BATCH_BYTES;
+
 /// A buffer keeps at most this many bytes between batches.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -65,6 +68,8 @@ pub(crate) struct Delivery {
     batches: Batches,
     /// Connections with replies that are not flushed yet.
     replied: Vec<usize>,
+    /// How many bytes have been made ready for single connections since the last flush.
+    ready_bytes: usize,
     /// Connections that are to be sent changes of the user list, once they have been sent all of it.
     newcomers: Vec<PeerKey>,
     /// Buffers that are used again and again.
@@ -120,6 +125,7 @@ impl Delivery {
             peers: Slab::new(),
             batches: Batches::default(),
             replied: Vec::new(),
+            ready_bytes: 0,
             newcomers: Vec::new(),
             packet: Vec::new(),
             scratch: Outgoing::default(),
@@ -173,12 +179,22 @@ impl Delivery {
             self.catch_up(key);
             let log = self.log.as_mut();
             if let Some(peer) = find(&mut self.peers, key).filter(|peer| !peer.finished) {
-                peer.reply(&packet, log);
-                self.replied.push(key.index);
+                let bytes = peer.reply(&packet, log);
+                self.made_ready(key, bytes);
             }
         }
         self.packet = packet;
         written
+    }
+
+    /// Counts what has been made ready for a connection, to be flushed with the batch, or written now if there is much.
+    fn made_ready(&mut self, key: PeerKey, bytes: usize) {
+        self.replied.push(key.index);
+        self.ready_bytes += bytes;
+        if self.ready_bytes > READY_BYTES {
+            self.drain(key);
+            self.keep_bounds();
+        }
     }
 
     /// Hands over a packet for everyone. Returns whether there is so much that it should be flushed now.
@@ -326,29 +342,31 @@ impl Delivery {
     /// Writes what has been handed over. Where a socket does not take everything, the caller sees to it that
     /// [`Delivery::drain`] runs when it takes more.
     pub(crate) fn flush(&mut self) {
-        let Self { peers, batches, replied, packet, scratch, bounds, waiting, log, .. } = self;
-        let space = Space { each: bounds.each, total: waiting };
-        let only_replies = batches.lists.len() + batches.changes.len() == 0;
-        let mut write =
-            |peer: &mut Peer| peer.flush(batches.of(peer.audience), scratch, &space, log.as_mut());
+        let only_replies = self.batches.lists.len() + self.batches.changes.len() == 0;
+        let mut replied = std::mem::take(&mut self.replied);
         if only_replies {
-            for index in replied.drain(..) {
-                if let Some(peer) = peers.get_mut(index) {
-                    write(peer);
-                }
-            }
+            replied.iter().for_each(|&index| self.flush_one(index));
         } else {
-            replied.clear();
-            for (_, peer) in peers.iter_mut() {
-                write(peer);
-            }
+            (0..self.peers.capacity()).for_each(|index| self.flush_one(index));
         }
-        batches.lists.clear();
-        batches.changes.clear();
-        scratch.clear();
-        scratch.shrink();
-        packet.shrink_to(KEPT_BYTES);
-        self.keep_bounds();
+        replied.clear();
+        self.replied = replied;
+        self.ready_bytes = 0;
+        self.batches.lists.clear();
+        self.batches.changes.clear();
+        self.scratch.clear();
+        self.scratch.shrink();
+        self.packet.shrink_to(KEPT_BYTES);
+    }
+
+    /// Writes what has been handed over to the connection in this place, if there is one.
+    fn flush_one(&mut self, index: usize) {
+        let Self { peers, batches, scratch, bounds, waiting, log, .. } = self;
+        if let Some(peer) = peers.get_mut(index) {
+            let space = Space { each: bounds.each, total: waiting };
+            peer.flush(batches.of(peer.audience), scratch, &space, log.as_mut());
+            self.keep_bounds();
+        }
     }
 
     /// Cuts off whoever has most waiting while all together have too much, so that a few stuck readers cannot use up what
@@ -394,11 +412,11 @@ impl Delivery {
 
     /// Encodes for one connection what the batch holds for it.
     fn catch_up(&mut self, key: PeerKey) {
-        let Self { peers, batches, replied, log, .. } = self;
-        if let Some(peer) = find(peers, key)
-            && peer.catch_up(batches.of(peer.audience), log.as_mut())
-        {
-            replied.push(key.index);
+        let Self { peers, batches, log, .. } = self;
+        let Some(peer) = find(peers, key) else { return };
+        let bytes = peer.catch_up(batches.of(peer.audience), log.as_mut());
+        if bytes > 0 {
+            self.made_ready(key, bytes);
         }
     }
 
@@ -410,3 +428,6 @@ impl Delivery {
 fn find(peers: &mut Slab<Peer>, key: PeerKey) -> Option<&mut Peer> {
     peers.get_mut(key.index).filter(|peer| peer.client == key.client)
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,13 +153,18 @@ impl Hub {
     pub(crate) fn leave(&self, key: PeerKey) -> usize {
         self.list_for(key.client);
         self.kicked.borrow_mut().remove(&key.client);
-        self.delivery.borrow_mut().finish(key);
+        self.finish(key);
         self.with_effects(key, |room, effects| room.close(key.client, effects))
     }
 
     /// Begins to send a connection what everyone receives: its first packet has told its dialect.
     pub(crate) fn hear(&self, key: PeerKey) {
         self.delivery.borrow_mut().hear(key);
+    }
+
+    /// Ends what a connection receives with what has been handed over so far.
+    pub(crate) fn finish(&self, key: PeerKey) {
+        self.delivery.borrow_mut().finish(key);
     }
 
     /// Forgets a connection that has left.
@@ -390,6 +395,11 @@ impl Hub {
             "The server takes nobody new and will stop when everybody has left, at {time} (in {minutes} min) at the latest. \
              If it is being restarted, it will be back a moment later."
         ))
+    }
+
+    /// Returns how long a server that takes nobody new still waits for everybody to leave.
+    pub(crate) fn drained_in(&self, now: Instant) -> Option<Duration> {
+        self.drain_until.get().map(|deadline| deadline.saturating_duration_since(now))
     }
 
     /// Tells whether nobody new is taken.

@@ -40,6 +40,13 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// What clients are told when the server stops.
 const STOPPING: &str = "The server is stopping. If it is being restarted, it will be back in a moment.";
 
+/// How long a server that stops still answers whoever it has accepted and not heard yet, or is working for: a client sends its
+/// first request as soon as it is connected, and nobody else will answer it.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// How long clients that have been sent everything may take to close their side when the server stops.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// What the listening socket's events carry; no connection ever has this number.
 const LISTENER: Token = Token(usize::MAX);
 
@@ -57,6 +64,8 @@ struct Crowd {
     hub: Rc<Hub>,
     registry: Registry,
     listener: Listener,
+    /// Whether the server is not stopping yet.
+    accepting: bool,
     connections: Slab<Connection>,
     /// Those that have more to do, each at most once.
     turns: VecDeque<usize>,
@@ -85,6 +94,7 @@ impl Reactor {
             hub,
             registry,
             listener,
+            accepting: true,
             connections: Slab::new(),
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -102,18 +112,19 @@ impl Reactor {
     /// The system's error if it can no longer tell what happens.
     pub(crate) async fn run(&mut self) -> io::Result<()> {
         while !self.crowd.hub.is_drained(Instant::now()) {
-            self.round().await?;
+            self.round(false).await?;
         }
         Ok(())
     }
 
-    async fn round(&mut self) -> io::Result<()> {
+    /// Handles what happens next; if `in_haste` only what has happened, which may be nothing.
+    async fn round(&mut self, in_haste: bool) -> io::Result<()> {
         let Self { poller, crowd, reports, alarm } = self;
         let next = crowd.next_moment().into();
         if alarm.deadline() != next {
             alarm.as_mut().reset(next);
         }
-        let in_haste = crowd.has_turns();
+        let in_haste = in_haste || crowd.has_turns();
         let begun;
         tokio::select! {
             biased;
@@ -137,25 +148,42 @@ impl Reactor {
     }
 
     /// Tells the clients that understand it that the server is stopping, and gives all a moment, until `deadline`, to take
-    /// what waits for them.
+    /// what waits for them. Nobody is accepted any more: where a service manager holds the socket they wait for the next server.
     ///
     /// # Errors
     ///
     /// The system's error if it can no longer tell what happens.
     pub(crate) async fn say_farewell(&mut self, deadline: Instant) -> io::Result<()> {
+        self.give_last_answers(Instant::now() + LAST_ANSWERS).await?;
         let Self { poller, crowd, .. } = self;
-        for (_, connection) in &crowd.connections {
-            connection.announce_restart(STOPPING);
-        }
+        crowd.announce_restart(STOPPING);
         crowd.hub.flush();
-        while crowd.hub.is_anyone_waiting() {
+        crowd.part(deadline);
+        let (mut until, mut all_written) = (deadline, false);
+        // Whoever has not read everything by then loses what was not read.
+        while !crowd.connections.is_empty() && Instant::now() < until {
+            if !all_written && !crowd.hub.is_anyone_waiting() {
+                (until, all_written) = (deadline.min(Instant::now() + LAST_WORDS), true);
+            }
             tokio::select! {
                 biased;
-                events = poller.wait(false) => for (token, _) in events? {
-                    crowd.with(token.0, |connection| connection.drain());
+                events = poller.wait(crowd.has_turns()) => for (token, readiness) in events? {
+                    crowd.event(token, readiness);
                 },
-                // Whoever has not read everything by then loses what was not read.
-                () = tokio::time::sleep_until(deadline.into()) => break,
+                () = tokio::time::sleep_until(until.into()) => {}
+            }
+            crowd.take_turns();
+        }
+        Ok(())
+    }
+
+    /// Answers what has been asked, and up to `until` what is about to be.
+    async fn give_last_answers(&mut self, until: Instant) -> io::Result<()> {
+        self.crowd.accepting = false;
+        self.round(true).await?;
+        while (self.crowd.has_turns() || self.crowd.is_anyone_owed()) && Instant::now() < until {
+            if let Ok(round) = tokio::time::timeout_at(until.into(), self.round(false)).await {
+                round?;
             }
         }
         Ok(())
@@ -179,8 +207,12 @@ impl Crowd {
         });
     }
 
+    fn is_accepting(&self) -> bool {
+        self.accepting && !self.hub.is_draining()
+    }
+
     fn has_turns(&self) -> bool {
-        !self.turns.is_empty() || (self.listener.is_awake() && !self.hub.is_draining())
+        !self.turns.is_empty() || (self.listener.is_awake() && self.is_accepting())
     }
 
     /// Accepts some connections and gives a turn to each that had more to do when this began.
@@ -190,7 +222,7 @@ impl Crowd {
                 self.with(index, Connection::take_turn);
             }
         }
-        let accepts = if self.hub.is_draining() { 0 } else { Listener::ACCEPTS_PER_TURN };
+        let accepts = if self.is_accepting() { Listener::ACCEPTS_PER_TURN } else { 0 };
         for _ in 0..accepts {
             let Some((stream, peer)) = self.listener.accept(self.hub.connections()) else { break };
             self.admit(stream, peer);
@@ -302,9 +334,24 @@ impl Crowd {
         }
         self.keep_inbox();
         if let Some(text) = self.hub.take_drain_text() {
-            for (_, connection) in &self.connections {
-                connection.announce_restart(&text);
-            }
+            self.announce_restart(&text);
+        }
+    }
+
+    fn announce_restart(&self, text: &str) {
+        self.connections.iter().for_each(|(_, connection)| connection.announce_restart(text));
+    }
+
+    /// Tells whether anybody is to be answered who has been accepted.
+    fn is_anyone_owed(&self) -> bool {
+        self.connections.iter().any(|(_, connection)| connection.is_owed())
+    }
+
+    /// Handles nothing more of what clients send, and closes each connection once all is written.
+    fn part(&mut self, deadline: Instant) {
+        let all: Vec<usize> = self.connections.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.with(index, |connection| connection.part(deadline));
         }
     }
 }

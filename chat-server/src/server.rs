@@ -207,6 +207,12 @@ impl Server {
         let fingerprint = identity.fingerprint();
         let decryptor = Rc::new(Decryptor::new(&classic));
         let characters = CharacterDecryptor::new(classic.private()).map(Rc::new);
+        if characters.is_none() {
+            tracing::warn!(
+                "clients of the original's January 2026 revision cannot be served: the classic keys' moduli are too short for \
+                 its characters, or longer than 64 bits"
+            );
+        }
         let keys = Keys { identity, classic_wire: classic.public().to_wire(), decryptor, characters };
         // The chat does not depend on it.
         let control = ControlSocket::bind(data.path())

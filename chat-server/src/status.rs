@@ -14,6 +14,9 @@ pub struct Status {
     pub pid: u32,
     /// How long it has been serving, in seconds.
     pub uptime_seconds: u64,
+    /// In how many seconds it stops at the latest, if it takes nobody new and only waits for everybody to leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained_in_seconds: Option<u64>,
     /// The address that clients connect to.
     pub address: SocketAddr,
     /// The fingerprint of the server's identity, `SHA256:...`.
@@ -51,10 +54,18 @@ pub struct Connections {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, pid, uptime_seconds, address, identity, census, users } = self;
+        let Self { version, pid, uptime_seconds, drained_in_seconds, address, identity, census, users } =
+            self;
         let Census { connections: Connections { total, plain, classic, noise }, joined, logged_in } = census;
         let up = Uptime(*uptime_seconds);
         writeln!(f, "chat-server {version}, process {pid}, up {up}")?;
+        if let Some(seconds) = drained_in_seconds {
+            let left = Uptime(*seconds);
+            writeln!(
+                f,
+                "draining     takes nobody new and stops when all have left, in {left} at the latest"
+            )?;
+        }
         writeln!(f, "address      {address}")?;
         writeln!(f, "identity     {identity}")?;
         writeln!(f, "connections  {total} ({plain} plain, {classic} classic, {noise} noise)")?;
@@ -103,6 +114,7 @@ mod tests {
             version: "0.1.0".into(),
             pid: 4711,
             uptime_seconds: 93_784,
+            drained_in_seconds: None,
             address: "[::1]:12345".parse().unwrap(),
             identity: "SHA256:abc".into(),
             census: Census {

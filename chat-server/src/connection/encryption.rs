@@ -26,6 +26,10 @@ const MOST_TABLE_WORK: u64 = 64 * 512 * 512 * (17 + FIXED_SQUARINGS);
 /// What a pair costs whatever its exponent is, in squarings.
 const FIXED_SQUARINGS: u64 = 6;
 
+/// What a handshake of Noise counts for in the rate of bytes: its multiplications on the curve are everybody's time. An office
+/// whose clients all connect again at once is not slowed by it.
+const HANDSHAKE_BYTES: usize = 32 * 1024;
+
 /// What the dearest key counts for in the rate of bytes.
 const DEAREST_KEY_BYTES: u64 = 256 * 1024;
 
@@ -61,8 +65,9 @@ impl Connection {
     fn turn_noise_on(&mut self, offer: &str) -> Result<(), &'static str> {
         let ours = self.ours.as_ref().filter(|ours| ours.caps.noise);
         let prologue = &ours.ok_or("a HELLO that offers noise has to come first")?.prologue;
-        let (channel, key) = noise::respond(&self.hub.keys.identity, prologue, offer)
-            .map_err(|_| "the handshake message cannot be read")?;
+        let handshake = noise::respond(&self.hub.keys.identity, prologue, offer);
+        self.charge(0, HANDSHAKE_BYTES);
+        let (channel, key) = handshake.map_err(|_| "the handshake message cannot be read")?;
         self.answer_on(&key);
         self.set_cipher(Cipher::Noise(channel));
         self.hold_tables(0);
@@ -74,21 +79,30 @@ impl Connection {
     fn reserve_tables(&mut self, key: &str) -> Result<PublicKey, &'static str> {
         let key = PublicKey::parse_wire(key, &self.hub.limits().key_limits)
             .map_err(|_| "it is not a list of n,e pairs within the limits")?;
+        self.charge_for(&key)?;
         // The tables of a former key are still in use until the new ones replace them.
-        let work = table_work(&key);
+        if !self.hold_tables(self.table_bytes + Encryptor::table_bytes_at_most(&key)) {
+            return Err("the server has no memory left for classic encryption, in all or for your address");
+        }
+        Ok(key)
+    }
+
+    /// Counts what a classic key costs as so much traffic: whoever exchanges keys again and again has to wait.
+    ///
+    /// # Errors
+    ///
+    /// Why the server does not compute with it at all.
+    pub(super) fn charge_for(&mut self, key: &PublicKey) -> Result<(), &'static str> {
+        let work = table_work(key);
         if work > MOST_TABLE_WORK {
             return Err("it would take too long to compute with; use fewer pairs or smaller numbers");
         }
         if key.pairs().iter().any(|pair| !pair.n().bit(0)) {
             return Err("a modulus is even, which no product of two large primes is");
         }
-        if !self.hold_tables(self.table_bytes + Encryptor::table_bytes_at_most(&key)) {
-            return Err("the server has no memory left for classic encryption, in all or for your address");
-        }
-        // Dear keys count as much traffic: whoever turns encryption on again and again has to wait.
         let bytes = usize::try_from(work / (MOST_TABLE_WORK / DEAREST_KEY_BYTES)).unwrap_or(usize::MAX);
         self.charge(0, bytes);
-        Ok(key)
+        Ok(())
     }
 
     /// Answers and switches in one step, once the tables are there.

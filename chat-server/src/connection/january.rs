@@ -45,6 +45,7 @@ impl Connection {
         let is_cheap = |pair: &PublicPair| pair.e().bits() <= MOST_EXPONENT_BITS;
         let can_be_served = self.hub.keys.characters.is_some() && key.pairs().iter().all(is_cheap);
         let encryptor = CharacterEncryptor::new(&key).filter(|_| can_be_served)?;
+        self.charge_for(&key).ok()?;
         self.hold_tables(Encryptor::table_bytes_at_most(&key)).then_some((key, encryptor))
     }
 

@@ -138,8 +138,11 @@ impl Connection {
         if self.hub.take_kick(self.key.client) {
             return self.close(Ending::Kicked);
         }
-        // What waits behind some work is not the client's fault.
-        if matches!(self.phase, Phase::Open) && self.has_overdue_packet(now) {
+        // What waits behind some work is not the client's fault, and nothing it says is heard.
+        if matches!(self.phase, Phase::Waiting(_)) {
+            return Next::Rest;
+        }
+        if self.has_overdue_packet(now) {
             tracing::info!(client = %self.key.client, "closed: a packet took too long");
             return self.close(Ending::Unfinished);
         }
@@ -175,10 +178,12 @@ impl Connection {
         }
     }
 
-    /// Handles again what comes. A packet that had begun has its time from now on: nothing was read meanwhile.
+    /// Handles again what comes. A packet that had begun has its time from now on, and the client may be silent as long:
+    /// nothing was read meanwhile.
     fn resume(&mut self) {
         self.phase = Phase::Open;
         let now = self.hub.now();
+        self.presence.heard(now);
         self.incomplete_since = now;
         if let Some(inner) = &mut self.secure {
             inner.incomplete_since = now;
@@ -193,12 +198,24 @@ impl Connection {
         begun.into_iter().flatten().any(|since| is_overdue(since, now, &self.hub.limits()))
     }
 
-    /// Writes what waits for the socket, and does nothing else.
-    pub(crate) fn drain(&mut self) -> Next {
-        if self.hub.is_waiting(self.key) {
-            self.hub.drain(self.key);
+    /// Tells whether the client has not been heard yet, or waits for what it has asked for.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.phase {
+            Phase::Open => !self.spoke && self.closed_at.is_none(),
+            Phase::Waiting(_) => true,
+            Phase::Leaving { .. } => false,
         }
-        Next::Rest
+    }
+
+    /// Ends the connection with the server, unlike [`Self::close`] without a word to the room: its client may read what it was
+    /// sent, until `deadline`.
+    pub(crate) fn part(&mut self, deadline: Instant) -> Next {
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            return Next::Rest;
+        }
+        self.hub.finish(self.key);
+        self.phase = Phase::Leaving { until: deadline, parted: false };
+        self.linger()
     }
 
     /// Forgets the connection, and closes it.

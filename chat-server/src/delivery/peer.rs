@@ -15,9 +15,13 @@ use mio::net::TcpStream;
 use super::batch::{Audience, Batch};
 use super::cipher::Cipher;
 use super::queue::{Queue, Total};
-use super::{KEPT_BYTES, Progress};
+use super::{BATCH_BYTES, KEPT_BYTES, Progress};
 use crate::metrics::Closed;
 use crate::packet_log::PacketLog;
+
+/// How many bytes beyond the limit may wait for a connection that is given up: the batch that was too much. What Noise has
+/// sealed cannot be left out, or the NOTICE behind it would not open.
+const OVER_THE_LIMIT: usize = 2 * BATCH_BYTES;
 
 /// A connection that receives. There may be ten thousand, most of them with nothing to receive: what few need is boxed.
 pub(super) struct Peer {
@@ -80,22 +84,29 @@ impl Peer {
         self.queue.as_ref().map_or(0, |queue| queue.bytes())
     }
 
-    /// Makes a packet of the connection's own ready.
-    pub(super) fn reply(&mut self, packet: &[u8], log: Option<&mut PacketLog>) {
-        let mut ready = self.ready.take().unwrap_or_default();
-        self.encode(packet, &mut ready, log);
-        self.ready = Some(ready);
+    /// Returns how many bytes are ready for the next flush.
+    #[cfg(test)]
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready.as_ref().map_or(0, |ready| ready.bytes.len())
     }
 
-    /// Makes ready what the batch holds for the connection; tells whether there was anything.
-    pub(super) fn catch_up(&mut self, batch: &Batch, log: Option<&mut PacketLog>) -> bool {
+    /// Makes a packet of the connection's own ready; returns how many bytes it has become.
+    pub(super) fn reply(&mut self, packet: &[u8], log: Option<&mut PacketLog>) -> usize {
+        let mut ready = self.ready.take().unwrap_or_default();
+        let before = ready.bytes.len();
+        self.encode(packet, &mut ready, log);
+        self.ready.insert(ready).bytes.len() - before
+    }
+
+    /// Makes ready what the batch holds for the connection; returns how many bytes that is.
+    pub(super) fn catch_up(&mut self, batch: &Batch, log: Option<&mut PacketLog>) -> usize {
         if self.finished || self.unheard || batch.from(self.cursor).is_empty() {
-            return false;
+            return 0;
         }
         let mut ready = self.ready.take().unwrap_or_default();
+        let before = ready.bytes.len();
         self.encode_batch(batch, &mut ready, log);
-        self.ready = Some(ready);
-        true
+        self.ready.insert(ready).bytes.len() - before
     }
 
     /// Writes what is ready and the rest of the batch.
@@ -119,7 +130,8 @@ impl Peer {
                 return;
             };
             let lists: Vec<_> = batch.replaceable_lists(self.client, cursor).collect();
-            self.keep(written..length, &lists, space, |part| {
+            let begun = written..end_of_packet(batch.from(cursor), written);
+            self.keep(written..length, begun, &lists, space, |part| {
                 batch.share(cursor + part.start..cursor + part.end, space.total)
             });
             return;
@@ -200,7 +212,8 @@ impl Peer {
     fn send(&mut self, outgoing: &Outgoing, space: &Space<'_>) {
         let Outgoing { bytes, lists } = outgoing;
         let Some(written) = self.write(bytes).filter(|written| *written < bytes.len()) else { return };
-        self.keep(written..bytes.len(), lists, space, |part| {
+        let begun = written..end_of_packet(bytes, written);
+        self.keep(written..bytes.len(), begun, lists, space, |part| {
             space.total.keep(bytes.get(part).unwrap_or_default())
         });
     }
@@ -213,18 +226,38 @@ impl Peer {
         write_now(&self.socket, bytes).inspect_err(|_| self.cut_off(Closed::Lost)).ok()
     }
 
-    /// Keeps what the socket has not taken, up to the limit; `part` makes the bytes of a range.
+    /// Keeps what the socket has not taken, up to the limit; `part` makes the bytes of a range, `begun` is what is missing of a
+    /// packet that the socket has taken a part of.
     fn keep(
         &mut self,
         rest: Range<usize>,
+        begun: Range<usize>,
         lists: &[Range<usize>],
         space: &Space<'_>,
         mut part: impl FnMut(Range<usize>) -> Bytes,
     ) {
-        let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(space.total.clone())));
-        let mut kept = rest.start;
         // One that has been written in part has to be finished.
-        for list in lists.iter().filter(|list| list.start >= rest.start) {
+        let first = lists.partition_point(|list| list.start < rest.start);
+        let lists = lists.get(first..).unwrap_or_default();
+        let (last, replaced) =
+            lists.split_last().map_or((None, lists), |(last, others)| (Some(last), others));
+        let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(space.total.clone())));
+        let bytes = queue.bytes() + rest.len() - replaced.iter().map(Range::len).sum::<usize>();
+        // Looked at before anything is copied: encrypted for an original client, a batch may be a hundred times as long.
+        if bytes > space.each + OVER_THE_LIMIT {
+            tracing::info!(client = %self.client, waiting_bytes = bytes, "cut off: reads too slowly");
+            if queue.bytes() + begun.len() > space.each {
+                return self.cut_off(Closed::QueueFull);
+            }
+            queue.push(part(begun));
+            return self.give_up(space);
+        }
+        let mut kept = rest.start;
+        for list in replaced {
+            queue.push(part(kept..list.start));
+            kept = list.end;
+        }
+        if let Some(list) = last {
             queue.push(part(kept..list.start));
             queue.push_list(part(list.clone()));
             kept = list.end;
@@ -265,6 +298,18 @@ impl Outgoing {
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to(KEPT_BYTES);
     }
+}
+
+/// Returns where the packet ends that `place` is in, or `place` if one ends there.
+pub(super) fn end_of_packet(packets: &[u8], place: usize) -> usize {
+    let mut end = 0;
+    while end < place {
+        match frame::split_frame(packets.get(end..).unwrap_or_default(), frame::MAX_PACKET_LEN) {
+            Ok(Some(packet)) => end += packet.wire_len(),
+            Ok(None) | Err(_) => return packets.len(),
+        }
+    }
+    end
 }
 
 /// Writes as much as the socket takes at once, which may be nothing.

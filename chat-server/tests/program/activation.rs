@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use chat_core::packet::PacketType;
 
@@ -51,6 +53,34 @@ fn whoever_connects_while_the_server_is_restarted_waits_and_is_served() {
 }
 
 #[test]
+fn restarts_under_load_cost_nobody_a_connection_or_an_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let restarting = AtomicBool::new(true);
+    let come_and_go = || {
+        let mut served = 0;
+        while restarting.load(Relaxed) {
+            assert!(greet(address).contains("has connected"));
+            served += 1;
+        }
+        served
+    };
+    let served: Vec<usize> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(come_and_go)).collect();
+        for _ in 0..4 {
+            let server = ServerProcess::spawn(&mut activated(home.path(), held.try_clone().unwrap(), "1"));
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(server.stop("TERM").0.code(), Some(0));
+        }
+        restarting.store(false, Relaxed);
+        let _last = ServerProcess::spawn(&mut activated(home.path(), held.try_clone().unwrap(), "1"));
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    assert!(served.iter().all(|served| *served > 4), "{served:?}");
+}
+
+#[test]
 fn accepted_connections_are_configured_as_ever() {
     let home = tempfile::tempdir().unwrap();
     let held = TcpListener::bind("[::1]:0").unwrap();
@@ -59,6 +89,8 @@ fn accepted_connections_are_configured_as_ever() {
     assert_eq!(greet(server.address), "Server: Client-1 has connected to the server\n");
     let socket = socket2::SockRef::from(&held);
     assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    #[cfg(target_os = "linux")]
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(240)));
 }
 
 #[test]

@@ -199,6 +199,8 @@ fn a_drained_server_serves_those_who_are_there_and_then_ends() {
         "{told}"
     );
     assert!(told.contains(" UTC (in 1 min) at the latest. "), "{told}");
+    let (_, status, _) = run(home.path(), &["status", "--data", "data"]);
+    assert!(status.contains("\ndraining     takes nobody new and stops when all have left, in "), "{status}");
     drop(ours);
     let mut late = Connection::open(server.address).unwrap();
     late.send(PacketType::CONNECT, "").unwrap();

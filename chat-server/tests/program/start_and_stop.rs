@@ -62,6 +62,26 @@ fn not_even_the_most_talkative_log_has_passwords_or_messages() {
 }
 
 #[test]
+fn whoever_speaks_while_the_server_stops_hears_it_to_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(home.path());
+    let mut connections: Vec<_> = (0..2).map(|_| Connection::open(server.address).unwrap()).collect();
+    for connection in &mut connections {
+        connection.send(PacketType::HELLO, "protocol=2\nagent=test\ncaps=notice\n").unwrap();
+        connection.receive(PacketType::HELLO).unwrap();
+    }
+    server.signal("TERM");
+    for mut connection in connections {
+        assert!(connection.receive(PacketType::NOTICE).unwrap().starts_with("code=restart\n"));
+        // Unread, it would make the kernel reset the connection.
+        connection.send(PacketType::MESSAGE, "said while it stops").unwrap();
+        let end = connection.receive_any().unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn a_second_server_is_told_what_is_in_its_way() {
     let home = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(home.path());
