@@ -63,6 +63,8 @@ pub enum Event {
     Answer(Option<Secret>),
     /// There is no more input.
     EndOfInput,
+    /// All servers are to be left, and what waits to be sent is given up.
+    Leave,
     /// The person wants to stop (Ctrl-C).
     Interrupt,
     /// The system wants the program to end.
@@ -131,6 +133,8 @@ pub enum Effect {
     Ask(Question),
     /// Let the screen do something.
     Screen(ScreenCommand),
+    /// Leave all servers, unless one [objects](App::object); answered by [`Event::Leave`].
+    LeaveAll,
     /// End the program, or what belongs to this state machine.
     Quit(Exit),
 }
@@ -246,8 +250,8 @@ pub struct App {
     interrupted: Option<Instant>,
     /// There was a connection, or an attempt at one.
     tried: bool,
-    /// The person was told that leaving loses messages.
-    warned: bool,
+    /// The person was told that leaving loses so many messages.
+    warned: usize,
     /// A line, or the end of the lines, that a pipe had read when the connection was lost.
     held: Option<Event>,
     /// What the keyring has not answered yet ...
@@ -270,7 +274,7 @@ impl App {
             failed: false,
             interrupted: None,
             tried: false,
-            warned: false,
+            warned: 0,
             held: None,
             errands: 0,
             parting: None,
@@ -299,6 +303,7 @@ impl App {
         {
             self.react(now, held);
         }
+        self.warned = self.warned.min(self.waiting());
         std::mem::take(&mut self.effects)
     }
 
@@ -316,7 +321,8 @@ impl App {
             Event::Line(line) => self.obey(now, &line),
             Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
             Event::Answer(answer) => self.answered(now, answer),
-            Event::EndOfInput => self.leave(now, self.exit()),
+            Event::EndOfInput => self.leave_all(now),
+            Event::Leave => self.leave(now, self.exit()),
             Event::Interrupt => self.interrupt(now),
             Event::Terminate => self.stop(now),
             Event::Opened { peer, protection, greeting, round_trip } => {

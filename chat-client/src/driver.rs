@@ -31,6 +31,8 @@ const SLEEP_WATCH_EVERY: Duration = Duration::from_secs(5);
 const ERRANDS: usize = 4;
 /// A person talks with this many servers at most.
 const MAX_TABS: usize = 16;
+/// So much of what was said while servers were left is kept for the end.
+const MAX_LAST_WORDS: usize = 1000;
 
 /// One of the servers that are talked with, counted from 0; no number is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,16 @@ pub trait Front {
     fn next(&mut self) -> impl Future<Output = (TabId, Event)>;
 }
 
+/// How it all ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How the program ends.
+    pub exit: Exit,
+    /// What went wrong while servers were left, such as messages that were never sent: a screen that is gone by now shows
+    /// it no more.
+    pub last_words: Vec<Show>,
+}
+
 /// Drives `app`, and those it opens beside it, until they end. `target` says how to connect; where to and how to encrypt is
 /// the app's to choose.
 ///
@@ -79,15 +91,15 @@ pub trait Front {
 ///
 /// What the system said when something could not be shown. A reader who went away ([`io::ErrorKind::BrokenPipe`]) is
 /// none: the program then ends as if it had been told to.
-pub async fn run(app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Exit> {
+pub async fn run(app: App, target: Target, front: &mut impl Front, first: Event) -> io::Result<Ended> {
     let (errands, mut finished) = mpsc::channel(ERRANDS);
     let mut tabs = Tabs::new(app, target, first, errands);
     let mut sleep_watch = SleepWatch::new(Instant::now(), SystemTime::now());
     loop {
         match tabs.react(front) {
             Ok(None) => {}
-            Ok(Some(exit)) => return Ok(exit),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
+            Ok(Some(exit)) => return Ok(tabs.ended(exit)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(tabs.ended(Exit::Done)),
             Err(error) => return Err(error),
         }
         tabs.tell(front);
@@ -153,6 +165,7 @@ struct Tabs {
     leaving: Option<Exit>,
     /// Whose turn it is to be listened to first.
     turn: usize,
+    last_words: Vec<Show>,
     /// Where those who ask the keyring bring its answers.
     errands: mpsc::Sender<(TabId, Event)>,
 }
@@ -160,8 +173,9 @@ struct Tabs {
 impl Tabs {
     fn new(app: App, target: Target, first: Event, errands: mpsc::Sender<(TabId, Event)>) -> Self {
         let events = VecDeque::new();
+        let (tabs, last_words) = (Vec::new(), Vec::new());
         let mut tabs =
-            Self { tabs: Vec::new(), events, opened: 0, exit: None, leaving: None, turn: 0, errands };
+            Self { tabs, events, opened: 0, exit: None, leaving: None, turn: 0, last_words, errands };
         tabs.open(app, target, first);
         tabs
     }
@@ -180,7 +194,12 @@ impl Tabs {
             // Messages change nothing that a status line shows, and there may be thousands in a second.
             tab.stale |=
                 !matches!(event, Event::Incoming(Incoming::Packet { kind: PacketType::MESSAGE, .. }));
-            for effect in tab.app.handle(Instant::now(), event) {
+            let was_leaving = tab.app.leaves().is_some();
+            let effects = tab.app.handle(Instant::now(), event);
+            if was_leaving || effects.iter().any(|effect| matches!(effect, Effect::Quit(_))) {
+                self.remember(id, &effects);
+            }
+            for effect in effects {
                 if let Some(exit) = self.perform(id, effect, front)? {
                     return Ok(Some(exit));
                 }
@@ -191,6 +210,23 @@ impl Tabs {
             }
         }
         Ok(None)
+    }
+
+    /// Takes note of what went wrong while a server is left.
+    fn remember(&mut self, id: TabId, effects: &[Effect]) {
+        let Some(tab) = self.tabs.iter().find(|tab| tab.id == id) else { return };
+        let place = if self.opened > 1 { format!("{}: ", tab.app.status().place()) } else { String::new() };
+        let words = effects.iter().filter_map(|effect| match effect {
+            Effect::Show(Show::Error(text)) => Some(Show::Error(format!("{place}{text}"))),
+            Effect::Show(Show::Hint(text)) => Some(Show::Hint(text.clone())),
+            _ => None,
+        });
+        let room = MAX_LAST_WORDS.saturating_sub(self.last_words.len());
+        self.last_words.extend(words.take(room));
+    }
+
+    fn ended(self, exit: Exit) -> Ended {
+        Ended { exit, last_words: self.last_words }
     }
 
     /// Tells the front how things stand, and who wants a line.
@@ -245,6 +281,7 @@ impl Tabs {
             Effect::OpenBeside(destination) => {
                 return self.open_beside(id, destination, front).map(|()| None);
             }
+            Effect::LeaveAll => return self.leave_all(id, front).map(|()| None),
             Effect::Quit(exit) => return Ok(self.quit(id, exit, front)),
         };
         if let Err(error) = sent {
@@ -263,6 +300,25 @@ impl Tabs {
             self.open(app, target, Event::Start { connect: true });
         }
         Ok(())
+    }
+
+    /// Leaves all servers if none objects; otherwise says, where that was asked for, why not.
+    fn leave_all(&mut self, id: TabId, front: &mut impl Front) -> io::Result<()> {
+        let alone = self.tabs.len() == 1;
+        let mut objections = Vec::new();
+        for tab in &mut self.tabs {
+            let place = if alone { String::new() } else { format!("{}: ", tab.app.status().place()) };
+            objections.extend(tab.app.object().map(|objection| format!("{place}{objection}")));
+        }
+        if objections.is_empty() {
+            // The others are taken along.
+            self.events.push_back((id, Event::Leave));
+            return Ok(());
+        }
+        for objection in objections {
+            front.show(id, &Show::Error(objection))?;
+        }
+        front.show(id, &Show::Hint("/exit again leaves without them".to_owned()))
     }
 
     /// Closes a tab; returns how the program ends if it was the last. If it was more than the tab that was to end, the
@@ -285,7 +341,7 @@ impl Tabs {
         }
         self.leaving = Some(exit);
         for tab in self.tabs.iter().filter(|tab| tab.id != id) {
-            let leave = if exit == Exit::Interrupted { Event::Terminate } else { Event::EndOfInput };
+            let leave = if exit == Exit::Interrupted { Event::Terminate } else { Event::Leave };
             self.events.push_back((tab.id, leave));
         }
     }

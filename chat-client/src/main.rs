@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use chat_client::app::command::Account;
 use chat_client::app::{App, Event, Exit};
 use chat_client::cli::{self, Action, Cli, User};
-use chat_client::driver;
+use chat_client::display::{self, Medium};
+use chat_client::driver::{self, Ended};
 use chat_client::lines::{Input, Lines};
 use chat_client::link::Target;
 use chat_client::manual;
@@ -80,7 +81,7 @@ fn chat(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     run_with_runtime(converse(cli, settings))
 }
 
-fn run_with_runtime(chat: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn run_with_runtime<T>(chat: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start")?;
     let status = runtime.block_on(chat);
@@ -112,14 +113,15 @@ fn chat_in_window(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
         font_size: f32::from(settings.font_size),
     };
     let log = settings.log.clone();
-    chat_client::window::run(wishes, move |window| {
+    let ended = chat_client::window::run(wishes, move |window| {
         run_with_runtime(async {
             let home = etcetera::home_dir().ok();
             let window = window.listen().context("cannot receive signals")?;
             let mut front = Transcript::start(window, log.as_deref(), home.as_deref(), &zone)?;
             Ok(driver::run(app, target, &mut front, first).await?)
         })
-    })?
+    })??;
+    Ok(say_last_words(ended))
 }
 
 /// Makes the client, how it connects, and what it hears first.
@@ -164,7 +166,10 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     let ended = match terminal {
         Some(terminal) => {
             let mut front = Transcript::start(terminal, log, home, &zone)?;
-            driver::run(app, target, &mut front, first).await
+            let ended = driver::run(app, target, &mut front, first).await;
+            // The screen goes, and the shell's is back.
+            drop(front);
+            ended.map(say_last_words)
         }
         None => {
             let mut usage = cli.options.usage(user, cli.action.as_ref());
@@ -174,12 +179,22 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
             let lines = Lines::start(usage).context("cannot receive signals")?;
             let mut front = Transcript::start(lines, log, home, &zone)?;
             match driver::run(app, target, &mut front, first).await {
-                Ok(exit) => front.into_front().finish(exit).await,
+                Ok(Ended { exit, .. }) => front.into_front().finish(exit).await,
                 Err(error) => Err(error),
             }
         }
     };
     ended.context("cannot write to standard output")
+}
+
+/// Says on standard error what a screen that is gone showed last: what was never sent, above all.
+fn say_last_words(Ended { exit, last_words }: Ended) -> Exit {
+    for show in last_words {
+        let (_, text) = display::render(&show, Medium::Terminal);
+        // Whoever closed the terminal does not read it.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+    exit
 }
 
 /// Returns the line that sends a message: a slash at its beginning makes no command of it.

@@ -152,7 +152,7 @@ pub fn run<T: Send + 'static>(
 
 /// Lets the client leave, unless it has; returns how it ended.
 fn leave<T>(shared: &Shared, ended: &mpsc::Receiver<T>) -> Option<T> {
-    [Event::EndOfInput, Event::Terminate, Event::Terminate].into_iter().find_map(|event| {
+    [Event::Leave, Event::Terminate, Event::Terminate].into_iter().find_map(|event| {
         ended.try_recv().ok().or_else(|| {
             shared.tell(event);
             ended.recv_timeout(PATIENCE).ok()

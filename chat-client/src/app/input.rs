@@ -76,9 +76,9 @@ impl App {
             },
             Command::Screen(command) if self.config.screen => self.emit(Effect::Screen(command)),
             Command::Screen(_) => self.fail("only the full screen can do that"),
-            Command::Close if self.config.screen => self.leave(now, Exit::Closed),
+            Command::Close if self.config.screen => self.close(now),
             Command::Close => self.fail("only the full screen can do that"),
-            Command::Exit => self.leave(now, self.exit()),
+            Command::Exit => self.leave_all(now),
         }
     }
 
@@ -234,16 +234,49 @@ impl App {
         }
     }
 
+    /// Leaves all servers and the program, on a screen only if none of them objects.
+    pub(super) fn leave_all(&mut self, now: Instant) {
+        if self.config.screen {
+            self.emit(Effect::LeaveAll);
+        } else if let Some(objection) = self.object() {
+            self.fail(objection);
+            self.hint("/exit again leaves without them");
+        } else {
+            self.leave(now, self.exit());
+        }
+    }
+
+    /// Leaves this server only, unless something waits to be sent there.
+    fn close(&mut self, now: Instant) {
+        if let Some(objection) = self.object() {
+            self.fail(objection);
+            self.hint("/close again leaves without them");
+        } else {
+            self.leave(now, Exit::Closed);
+        }
+    }
+
+    /// Says what would be lost by leaving now, unless the person has been told so.
+    pub fn object(&mut self) -> Option<String> {
+        let waiting = self.waiting();
+        if !self.config.interactive || waiting <= std::mem::replace(&mut self.warned, waiting) {
+            return None;
+        }
+        let messages = if waiting == 1 { "1 message was" } else { &format!("{waiting} messages were") };
+        Some(format!("{messages} not sent yet"))
+    }
+
+    /// Returns how many messages wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        match &self.phase {
+            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => resume.unsent.len(),
+            Phase::Open(session) => session.gate.as_ref().map_or(0, |gate| gate.unsent.len()),
+            _ => 0,
+        }
+    }
+
     /// Leaves the server, if there is one, and the program.
     pub(super) fn leave(&mut self, now: Instant, exit: Exit) {
-        let waiting = self.unsent().map_or(0, |(unsent, _)| unsent.len());
-        if waiting > 0 && exit != Exit::Interrupted && self.config.interactive && !self.warned {
-            self.warned = true;
-            let messages = if waiting == 1 { "1 message was" } else { &format!("{waiting} messages were") };
-            self.fail(format!("{messages} not sent yet"));
-            self.hint("/exit again leaves without them");
-            return;
-        }
         let unsent = self.take_unsent();
         self.report_unsent(unsent);
         match &mut self.phase {

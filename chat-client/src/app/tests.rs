@@ -140,6 +140,7 @@ fn shown(effect: &Effect) -> Option<String> {
             format!("{} {}", if *hidden { "ask hidden" } else { "ask" }, prompt.trim_end())
         }
         Effect::Screen(command) => format!("screen {command:?}"),
+        Effect::LeaveAll => "leave all".to_owned(),
         Effect::Quit(exit) => format!("quit {exit:?}"),
     })
 }

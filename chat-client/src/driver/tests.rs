@@ -7,13 +7,19 @@ use chat_core::known_servers::ServerAddress;
 
 use super::*;
 use crate::app::Config;
-use crate::link::{Dialect, Encryption, KeySource, Peer, Protection, Timeouts, Trust};
+use crate::link::{Dialect, Encryption, KeySource, LinkError, Peer, Protection, Timeouts, Trust};
 
-/// Somebody who looks away.
-struct Nobody;
+/// Somebody who only reads what went wrong.
+#[derive(Default)]
+struct Reader {
+    errors: Vec<(u32, String)>,
+}
 
-impl Front for Nobody {
-    fn show(&mut self, _tab: TabId, _show: &Show) -> io::Result<()> {
+impl Front for Reader {
+    fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
+        if let Show::Error(text) = show {
+            self.errors.push((tab.0, text.clone()));
+        }
         Ok(())
     }
 
@@ -77,13 +83,28 @@ fn connected(count: u32) -> Tabs {
         };
         tabs.events.push_back((id, opened));
     }
-    assert_eq!(tabs.react(&mut Nobody).unwrap(), None);
+    assert_eq!(tabs.react(&mut Reader::default()).unwrap(), None);
     tabs
 }
 
 fn hear(tabs: &mut Tabs, id: u32, event: Event) -> Option<Exit> {
+    hear_and_read(tabs, id, event).0
+}
+
+/// Returns also what is said to have gone wrong.
+fn hear_and_read(tabs: &mut Tabs, id: u32, event: Event) -> (Option<Exit>, Vec<(u32, String)>) {
+    let mut reader = Reader::default();
     tabs.events.push_back((TabId(id), event));
-    tabs.react(&mut Nobody).unwrap()
+    let exit = tabs.react(&mut reader).unwrap();
+    (exit, reader.errors)
+}
+
+fn line(text: &str) -> Event {
+    Event::Line(text.to_owned())
+}
+
+fn lost() -> Event {
+    Event::Lost(LinkError::Lost(io::ErrorKind::ConnectionReset.into()))
 }
 
 fn goodbye() -> Event {
@@ -109,4 +130,47 @@ fn closing_one_leaves_the_others_and_urgency_reaches_all() {
     assert_eq!((tabs.tabs.len(), hear(&mut tabs, 1, Event::EndOfInput)), (2, None));
     assert_eq!(hear(&mut tabs, 2, Event::Terminate), None);
     assert!(tabs.tabs.iter().all(|tab| tab.app.is_stopping()));
+}
+
+#[test]
+fn no_server_is_left_while_one_has_something_to_lose_and_then_all_are() {
+    let mut tabs = connected(2);
+    hear(&mut tabs, 1, lost());
+    hear(&mut tabs, 1, line("hello?"));
+    let (exit, errors) = hear_and_read(&mut tabs, 0, line("/exit"));
+    assert_eq!((exit, errors), (None, vec![(0, "home:1: 1 message was not sent yet".to_owned())]));
+    assert!(tabs.tabs.iter().all(|tab| tab.app.leaves().is_none()));
+    // What waited is sent, so the next time there is something to ask again.
+    let opened = || Event::Opened {
+        peer: Peer::Ours(Hello::new("chat-server/0.1.0")),
+        protection: Protection::Plain,
+        greeting: "Server: Client-1 has connected to the server\n".to_owned(),
+        round_trip: Duration::ZERO,
+    };
+    hear(&mut tabs, 1, Event::Woke);
+    hear(&mut tabs, 1, opened());
+    hear(&mut tabs, 1, lost());
+    hear(&mut tabs, 1, line("once more"));
+    assert_eq!(hear_and_read(&mut tabs, 1, Event::EndOfInput).1.len(), 1);
+    // After that it means all of them.
+    assert_eq!(hear(&mut tabs, 0, line("/exit")), None);
+    assert_eq!((tabs.tabs.len(), hear(&mut tabs, 0, goodbye())), (1, Some(Exit::Done)));
+}
+
+#[test]
+fn what_was_never_sent_outlives_the_screen() {
+    let mut tabs = connected(2);
+    hear(&mut tabs, 1, lost());
+    hear(&mut tabs, 1, line("hello?"));
+    hear(&mut tabs, 0, Event::Leave);
+    assert_eq!(hear(&mut tabs, 0, goodbye()), Some(Exit::Done));
+    let said = vec![Show::Error("home:1: never sent: hello?".to_owned())];
+    assert_eq!(tabs.ended(Exit::Done), Ended { exit: Exit::Done, last_words: said });
+
+    let mut tabs = connected(1);
+    hear(&mut tabs, 0, lost());
+    hear(&mut tabs, 0, line("hello?"));
+    assert_eq!(hear(&mut tabs, 0, line("/exit")), None);
+    assert_eq!(hear(&mut tabs, 0, line("/exit")), Some(Exit::Done));
+    assert_eq!(tabs.ended(Exit::Done).last_words, [Show::Error("never sent: hello?".to_owned())]);
 }
