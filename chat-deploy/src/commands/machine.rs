@@ -3,6 +3,7 @@
 mod host_key;
 mod reach;
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -158,10 +159,10 @@ impl<'a> MachinePlace<'a> {
         Ok(diff(&spec, observed)?)
     }
 
-    /// Returns the port that was asked for; else the one the server has; else the one that is open for no other reason; else
-    /// the original's.
-    fn chat_port(&self, spec: &Spec, observed: &Observed, there: Option<u16>) -> u16 {
-        self.context.settings.port.or(there).or_else(|| open_port(spec, observed)).unwrap_or(DEFAULT_PORT)
+    /// Returns the port that was asked for; else the one the server has; else what the rules have us think. `None` if they
+    /// leave a choice.
+    fn chat_port(&self, spec: &Spec, observed: &Observed, there: Option<u16>) -> Option<u16> {
+        self.context.settings.port.or(there).or_else(|| likely_port(spec, observed))
     }
 
     /// Says which machine should be, with the ranges for SSH still open.
@@ -173,7 +174,7 @@ impl<'a> MachinePlace<'a> {
             image: ec2.image.clone(),
             subnet: ec2.subnet.clone(),
             disk_gib: ec2.disk_gib,
-            chat_port: settings.port.unwrap_or(DEFAULT_PORT),
+            chat_port: settings.port,
             chat_from: ec2.chat_from.clone(),
             ssh_from: Vec::new(),
             ports: ec2.ports.clone(),
@@ -413,15 +414,17 @@ impl<'a> MachinePlace<'a> {
     }
 }
 
-/// Returns the port the instance has: the one that we opened and that is open for no other reason.
-fn open_port(spec: &Spec, observed: &Observed) -> Option<u16> {
+/// Returns the port that the server of a machine seems to have: the one that we opened and that is open for no other reason,
+/// or else the original's, which a new machine's has in any case. `None` if there are several such. What is opened by it is
+/// opened when the host was seen, who knows.
+fn likely_port(spec: &Spec, observed: &Observed) -> Option<u16> {
     let ours = observed.rules.iter().filter(|rule| tags::is_ours(&rule.tags, &spec.instance));
     let ports = ours.filter_map(|rule| rule.rule.from_port);
-    let mut ports: Vec<u16> = ports.filter(|port| *port != SSH_PORT && !spec.ports.contains(port)).collect();
-    ports.dedup();
-    match ports.as_slice() {
-        [port] => Some(*port),
-        _ => None,
+    let ports: BTreeSet<u16> = ports.filter(|port| *port != SSH_PORT && !spec.ports.contains(port)).collect();
+    match ports.first() {
+        _ if observed.machine.is_none() => Some(DEFAULT_PORT),
+        Some(_) if ports.len() > 1 => None,
+        first => Some(first.copied().unwrap_or(DEFAULT_PORT)),
     }
 }
 
@@ -435,4 +438,31 @@ pub(super) fn connect(context: &Context<'_>) -> Result<Box<dyn Cloud + Send>, Er
 /// Tells whether a machine is ours, rather than adopted.
 pub(super) fn is_ours(observed: &Observed) -> bool {
     observed.machine.as_ref().is_some_and(|(ownership, _)| *ownership == Ownership::Ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Tags;
+    use crate::machine::fixtures::{changed, empty, ours, rule, running, spec};
+
+    #[test]
+    fn the_rules_tell_a_port_if_they_leave_no_choice() {
+        let check = |open: &[u16], wanted: &[u16], expected: Option<u16>| {
+            let observed = changed(running(), |observed| {
+                observed.rules = open.iter().map(|port| rule(*port, "0.0.0.0/0", ours())).collect();
+                observed.rules.push(rule(8080, "0.0.0.0/0", Tags::new()));
+            });
+            let spec = changed(spec(), |spec| spec.ports = wanted.to_vec());
+            assert_eq!(likely_port(&spec, &observed), expected, "{open:?}, of which {wanted:?} are wanted");
+        };
+        check(&[22, 4000], &[], Some(4000));
+        check(&[4000, 22, 4000, 80], &[80], Some(4000));
+        check(&[22, 80, 4000], &[], None);
+        check(&[22, 80], &[80], Some(DEFAULT_PORT));
+        check(&[], &[], Some(DEFAULT_PORT));
+        // Of a machine that is gone, only rules are left.
+        let left = Observed { rules: vec![rule(4000, "0.0.0.0/0", ours())], ..empty() };
+        assert_eq!(likely_port(&spec(), &left), Some(DEFAULT_PORT));
+    }
 }

@@ -45,12 +45,10 @@ fn of_machine(
     let (look, plan) = place.plan_to_show()?;
     let Some(machine) = super::up::reachable(&look, &plan) else {
         if !plan.steps.iter().any(|step| matches!(step, Step::Launch(_))) {
-            let unseen = "what the server needs is seen once its machine can be reached".to_owned();
-            let later = Outline { rows: Vec::new(), notes: vec![unseen] };
-            return Ok((place.heading(None), plan.outline().and(later)));
+            return Ok((place.heading(None), plan.outline().and(super::up::unseen(&look))));
         }
         let source = server::Source::find(context)?;
-        let expected = server::preview(&source, look.spec.chat_port, None);
+        let expected = server::preview(&source, server::new_port(context), None);
         return Ok((place.heading(None), plan.outline().and(expected)));
     };
     let session = place.look_into(&machine)?;

@@ -154,6 +154,12 @@ pub(super) fn port(context: &Context<'_>, state: &HostState) -> u16 {
     context.settings.port.or(there).unwrap_or(DEFAULT_PORT)
 }
 
+/// Returns the port of a server that is yet to be made: the one that was asked for, or the original's.
+#[cfg_attr(not(feature = "ec2"), expect(dead_code, reason = "other hosts are there, and are looked at"))]
+pub(super) fn new_port(context: &Context<'_>) -> u16 {
+    context.settings.port.unwrap_or(DEFAULT_PORT)
+}
+
 /// Shows what will be on a machine that is yet to be made.
 #[cfg_attr(not(feature = "ec2"), expect(dead_code, reason = "other hosts are there, and are looked at"))]
 pub(super) fn preview(source: &Source, port: u16, restore: Option<&Path>) -> Outline {

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::host::backup;
 
 #[cfg(feature = "ec2")]
-pub(super) use machine::{reachable, rules_for};
+pub(super) use machine::{reachable, rules_for, unseen};
 
 pub(super) fn run(context: &Context<'_>, args: &cli::Up) -> Result<Outcome, Error> {
     if let Some(backup) = &args.restore {

@@ -23,7 +23,7 @@ pub(crate) fn spec() -> Spec {
         image: None,
         subnet: None,
         disk_gib: 8,
-        chat_port: 12345,
+        chat_port: Some(12345),
         chat_from: vec!["0.0.0.0/0".parse().unwrap()],
         ssh_from: vec!["198.51.100.7/32".parse().unwrap()],
         ports: Vec::new(),

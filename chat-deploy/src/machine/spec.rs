@@ -22,8 +22,9 @@ pub struct Spec {
     pub subnet: Option<SubnetId>,
     /// The size of a new machine's disk, in GiB.
     pub disk_gib: u32,
-    /// The port of the chat.
-    pub chat_port: u16,
+    /// The port of the chat; `None` while only the host knows it, which leaves the rules for ports that are not known to be
+    /// wanted as they are.
+    pub chat_port: Option<u16>,
     /// Who may reach the chat.
     pub chat_from: Vec<Ipv4Net>,
     /// Who may reach SSH. Empty leaves the rules for SSH as they are; whoever asks for that has seen to it that there are
@@ -41,10 +42,10 @@ pub struct Spec {
 pub const SSH_PORT: u16 = 22;
 
 impl Spec {
-    /// Returns the inbound rules the machine's group should have, and no others.
+    /// Returns the inbound rules the machine's group should have: these and no others, but for what is left as it is.
     #[must_use]
     pub fn rules(&self) -> Vec<Rule> {
-        let chat = std::iter::once(&self.chat_port).chain(&self.ports);
+        let chat = self.chat_port.iter().chain(&self.ports);
         let mut rules: Vec<Rule> =
             chat.flat_map(|port| self.chat_from.iter().map(|range| Rule::tcp(*port, *range))).collect();
         rules.extend(self.ssh_from.iter().map(|range| Rule::tcp(SSH_PORT, *range)));
@@ -77,7 +78,7 @@ mod tests {
             image: None,
             subnet: None,
             disk_gib: 8,
-            chat_port: 12345,
+            chat_port: Some(12345),
             chat_from: ranges(&["0.0.0.0/0"]),
             ssh_from: ranges(&["198.51.100.7/32"]),
             ports: vec![80],

@@ -36,7 +36,7 @@ fn spec() -> Spec {
         image: None,
         subnet: None,
         disk_gib: 8,
-        chat_port: 12345,
+        chat_port: Some(12345),
         chat_from: vec!["0.0.0.0/0".parse().unwrap()],
         ssh_from: vec!["192.0.2.7/32".parse().unwrap()],
         ports: vec![80],
@@ -184,7 +184,7 @@ fn histories() -> Vec<History> {
         ("a missing rule and one too many", |cloud| {
             up(cloud).unwrap();
             let mut other = spec();
-            (other.chat_port, other.ports) = (12345, vec![8080]);
+            (other.chat_port, other.ports) = (Some(12345), vec![8080]);
             cloud.account().settle();
             let plan = plan_up(cloud, &other).unwrap();
             assert!(!plan.steps.is_empty());

@@ -75,10 +75,10 @@ fn together(
 
 /// Plans the rules anew, if the chat has another port than the rules that were there had us think.
 pub(in crate::commands) fn rules_for(look: &Look, port: u16) -> Result<Option<Plan>, Error> {
-    if port == look.spec.chat_port {
+    if Some(port) == look.spec.chat_port {
         return Ok(None);
     }
-    let mut plan = diff(&Spec { chat_port: port, ..look.spec.clone() }, &look.observed)?;
+    let mut plan = diff(&Spec { chat_port: Some(port), ..look.spec.clone() }, &look.observed)?;
     plan.steps.retain(|step| matches!(step, Step::OpenPorts { .. } | Step::ClosePorts { .. }));
     Ok(Some(plan))
 }
@@ -104,8 +104,8 @@ fn in_stages(
         _ => None,
     });
     let expected = match launch {
-        Some(_) => server::preview(&source, look.spec.chat_port, args.restore.as_deref()),
-        None => Outline::default(),
+        Some(_) => server::preview(&source, server::new_port(context), args.restore.as_deref()),
+        None => unseen(look),
     };
     confirm(context, &place.heading(None), &plan.outline().and(expected), "Do this?", args.yes)?;
     // Its image is Amazon Linux, or what somebody named in its place; the host itself is asked before anything is started.
@@ -114,30 +114,41 @@ fn in_stages(
         Some(launch) => Some(source.start(context, target(launch)?)?),
         None => None,
     };
-    let (first, last) = closing_last(plan);
+    // Which port an older server has is known to its host alone.
+    let (first, rules) = if launch.is_some() { closing_last(plan) } else { rules_last(plan) };
     let session = arrive(place, look, &first)?;
     let lock = session.lock()?;
     let state = session.host.state()?;
     session.check_restore(args.restore.as_deref(), &state)?;
-    let (opening, last) = match rules_for(look, server::port(context, &state))? {
-        Some(rules) => closing_last(&rules),
-        None => (Plan::default(), last),
-    };
-    place.apply(&opening)?;
+    let corrected = rules_for(look, server::port(context, &state))?.map(|plan| rules_last(&plan).1);
     let release = match pending {
         Some(pending) => pending.finish(context)?,
         None => server::release_for(context, &session, &state)?,
     };
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     // What will be on a new machine was agreed to; what an older one needs is seen only now.
-    let is_agreed = args.yes || launch.is_some() || plan.is_empty();
+    let outline = corrected.as_ref().map(Plan::outline).unwrap_or_default().and(plan.outline());
+    let is_agreed = args.yes || launch.is_some() || outline.is_empty();
     if !is_agreed {
-        confirm(context, &session.heading(), &plan.outline(), "Do this?", false)?;
+        confirm(context, &session.heading(), &outline, "Do this?", false)?;
     }
+    let (opening, closing) = closing_last(corrected.as_ref().unwrap_or(&rules));
+    place.apply(&opening)?;
     session.apply(&*lock, &plan)?;
-    place.apply(&last)?;
+    place.apply(&closing)?;
     session.forget_former_addresses(&config)?;
     connect::print(context, &session, &config, session.host.identity()?)
+}
+
+/// Says what cannot be said yet of a machine that is there and cannot be looked into.
+pub(in crate::commands) fn unseen(look: &Look) -> Outline {
+    let what = match look.spec.chat_port {
+        Some(_) => "what the server needs is seen once its machine can be reached",
+        None => {
+            "what the server needs, and which of the open ports is its own, is seen once its machine can be reached"
+        }
+    };
+    Outline { rows: Vec::new(), notes: vec![what.to_owned()] }
 }
 
 /// Carries out what it takes to have the machine, and connects to it.
@@ -179,17 +190,67 @@ fn is_open(look: &Look) -> bool {
 fn door_first(plan: &Plan) -> (Plan, Plan) {
     let (mut door, mut rest) = (Plan::default(), Plan::default());
     for step in &plan.steps {
-        let Step::OpenPorts { group, rules } = step else {
-            rest.steps.push(step.clone());
-            continue;
-        };
-        let (ssh, others): (Vec<_>, Vec<_>) =
-            rules.iter().cloned().partition(|rule| rule.from_port == Some(SSH_PORT));
-        for (part, rules) in [(&mut door, ssh), (&mut rest, others)] {
-            if !rules.is_empty() {
-                part.steps.push(Step::OpenPorts { group: group.clone(), rules });
+        match ssh_apart(step) {
+            Some((ssh, others)) => {
+                door.steps.extend(ssh);
+                rest.steps.extend(others);
             }
+            None => rest.steps.push(step.clone()),
         }
     }
     (door, rest)
+}
+
+/// Keeps for the end what opens and closes ports, but for what lets us in by SSH.
+fn rules_last(plan: &Plan) -> (Plan, Plan) {
+    let (mut first, mut rules) = (Plan::default(), Plan::default());
+    for step in &plan.steps {
+        match (ssh_apart(step), step) {
+            (Some((ssh, others)), _) => {
+                first.steps.extend(ssh);
+                rules.steps.extend(others);
+            }
+            (None, Step::ClosePorts { .. }) => rules.steps.push(step.clone()),
+            (None, _) => first.steps.push(step.clone()),
+        }
+    }
+    (first, rules)
+}
+
+/// Splits a step that opens ports into what opens SSH, and what opens others.
+fn ssh_apart(step: &Step) -> Option<(Option<Step>, Option<Step>)> {
+    let Step::OpenPorts { group, rules } = step else { return None };
+    let (ssh, others): (Vec<_>, Vec<_>) =
+        rules.iter().cloned().partition(|rule| rule.from_port == Some(SSH_PORT));
+    let opens =
+        |rules: Vec<Rule>| (!rules.is_empty()).then(|| Step::OpenPorts { group: group.clone(), rules });
+    Some((opens(ssh), opens(others)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Instance;
+    use crate::machine::fixtures::{changed, ours, own_machine, rule, running, spec};
+
+    #[test]
+    fn of_a_machine_that_is_stopped_nothing_but_ssh_is_opened_before_its_host_was_seen() {
+        let stopped = changed(running(), |observed| {
+            let there = own_machine(observed);
+            *there = Instance { state: InstanceState::Stopped, address: None, ..there.clone() };
+            observed.rules = [80, 4000].map(|port| rule(port, "0.0.0.0/0", ours())).to_vec();
+        });
+        let look = Look { spec: changed(spec(), |spec| spec.chat_port = None), observed: stopped };
+        let shown = |plan: &Plan| plan.outline().to_string();
+        let (first, rules) = rules_last(&diff(&look.spec, &look.observed).unwrap());
+        let seen = rules_last(&rules_for(&look, 4000).unwrap().unwrap()).1;
+        let guessed = diff(&spec(), &look.observed).unwrap();
+        insta::assert_snapshot!(format!(
+            "# first\n{}\n# then\n{}\n# when 4000 was seen\n{}\n# what would be first with a guess\n{}",
+            shown(&first),
+            shown(&rules),
+            shown(&seen),
+            shown(&rules_last(&guessed).0),
+        ));
+    }
 }

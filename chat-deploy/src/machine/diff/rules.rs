@@ -18,7 +18,8 @@ pub(super) fn plan(spec: &Spec, observed: &Observed, plan: &mut Plan) {
         .cloned()
         .collect();
     let keeps_ssh = spec.ssh_from.is_empty();
-    let stays = |rule: &Rule| wanted.contains(rule) || (keeps_ssh && is_ssh(rule));
+    let keeps_others = spec.chat_port.is_none();
+    let stays = |rule: &Rule| wanted.contains(rule) || if is_ssh(rule) { keeps_ssh } else { keeps_others };
     let mut surplus: Vec<_> = observed.rules.iter().filter(|there| !stays(&there.rule)).collect();
     surplus.sort_by(|a, b| (&a.rule, &a.id).cmp(&(&b.rule, &b.id)));
     let (ours, others): (Vec<_>, Vec<_>) =

@@ -167,7 +167,15 @@ fn a_machine_that_is_there() {
         ("stopping", spec(), changed(running(), |o| own_machine(o).state = InstanceState::Stopping)),
         ("being made", spec(), changed(running(), |o| own_machine(o).state = InstanceState::Pending)),
         ("without an address", spec(), changed(running(), |o| own_machine(o).address = None)),
-        ("another port", changed(spec(), |spec| spec.chat_port = 23456), running()),
+        (
+            "a port that only the host knows, another range for SSH",
+            changed(spec(), |spec| {
+                spec.chat_port = None;
+                spec.ssh_from = vec!["192.0.2.1/32".parse().unwrap()];
+            }),
+            changed(running(), |o| o.rules.push(rule(80, "0.0.0.0/0", ours()))),
+        ),
+        ("another port", changed(spec(), |spec| spec.chat_port = Some(23456)), running()),
         ("a rule was closed by hand", spec(), changed(running(), |o| o.rules.truncate(1))),
         (
             "a rule was opened by hand",

@@ -44,5 +44,5 @@ fn ssh_is_opened_for_the_address_we_have_now() {
 #[test]
 fn the_chat_gets_another_port() {
     let rule = |port| Rule::tcp(port, "0.0.0.0/0".parse().unwrap());
-    check_moves(&Spec { chat_port: 4321, ..spec() }, &rule(12345), &rule(4321));
+    check_moves(&Spec { chat_port: Some(4321), ..spec() }, &rule(12345), &rule(4321));
 }

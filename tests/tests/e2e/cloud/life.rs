@@ -135,3 +135,30 @@ fn a_reboot_and_a_power_cut_are_survived() {
     account.can_chat_soon();
     assert_eq!(account.status()["server"], "healthy");
 }
+
+#[test]
+fn a_stopped_machine_keeps_its_port_whatever_else_is_open() {
+    let account = Account::new();
+    let settings = account.home.path().join("ports.toml");
+    fs::write(&settings, "[ec2]\nports = [80]\n").unwrap();
+    let server = server();
+    let up = ["up", "--yes", "--binary", server.to_str().unwrap()];
+    let moved = ["--port", "4000", "--config", settings.to_str().unwrap()];
+    let _ = account.run(&[&up[..], &moved[..]].concat()).ended_with(0);
+    let _ = account.run(&["stop"]).ended_with(0);
+
+    // Without the settings file, only the host knows which of the two ports is the server's.
+    let plan = account.run(&["plan", "--binary", server.to_str().unwrap()]).ended_with(0);
+    assert!(!plan.out.contains("rule") && plan.out.contains("is seen once"), "{plan:?}");
+    let calls = account.calls_of(|| {
+        let _ = account.run(&up).ended_with(0);
+    });
+    assert!(!calls.contains(&"AuthorizeSecurityGroupIngress".to_owned()), "{calls:?}");
+    let status = account.status();
+    assert_eq!(status["server"], "healthy", "{status:#}");
+    assert!(status["address"].as_str().unwrap().ends_with(":4000"), "{status:#}");
+    for strayed in ["missing", "surplus", "drift"] {
+        assert_eq!(status[strayed], json!([]), "{status:#}");
+    }
+    assert_eq!(status["rules"].as_array().unwrap().len(), 2, "{status:#}");
+}
