@@ -308,23 +308,31 @@ impl Error {
             Self::Machine(error) => return cloud::machine_hints(error),
             #[cfg(feature = "ssh")]
             Self::MachineApply(error) => return cloud::apply_hints(error),
-            Self::MachineNotRunning { instance, .. } => format!("`chat-deploy start --instance {instance}` starts it"),
-            Self::NoBackup { .. } => {
-                "make it reachable (`chat-deploy start`, `chat-deploy doctor`), or remove all of it without a copy: --no-backup".to_owned()
+            Self::MachineNotRunning { instance, .. } => {
+                format!("`chat-deploy start --instance {instance}` starts it")
+            }
+            Self::NoBackup { source, .. } => {
+                let cure = "make it reachable (`chat-deploy start`, `chat-deploy doctor`), or remove all of it without a copy: --no-backup";
+                let why = source.iter().flat_map(|source| source.hints());
+                return why.chain([cure.to_owned()]).collect();
             }
             #[cfg(feature = "ssh")]
             Self::Remote(error) | Self::HostKey(RotationError::Remote(error)) => return remote::hints(error),
             #[cfg(feature = "ssh")]
             Self::LeftOut { ranges, own, .. } => {
                 let both = format!("{},{own}", ranges.replace(' ', ""));
-                format!("`chat-deploy up --ssh-from {both}` opens it for that address as well, `--ssh-from auto` for that alone")
+                format!(
+                    "`chat-deploy up --ssh-from {both}` opens it for that address as well, `--ssh-from auto` for that alone"
+                )
             }
             #[cfg(feature = "ssh")]
             Self::Key(error) => return remote::key_hints(error),
             #[cfg(feature = "ssh")]
             Self::HostKey(_) => "run the same command again: it goes on from what is there".to_owned(),
             Self::MoreLeft { instance } => {
-                format!("EC2 takes a moment to show what was just made: `chat-deploy down --instance {instance}` again")
+                format!(
+                    "EC2 takes a moment to show what was just made: `chat-deploy down --instance {instance}` again"
+                )
             }
             Self::NoHost => "name it with --host user@address".to_owned(),
             Self::NoUser => "name the user with --user".to_owned(),
@@ -382,4 +390,25 @@ fn trim(lines: &[String]) -> Vec<String> {
     let is_blank = |line: &&String| line.trim().is_empty();
     let end = lines.len() - lines.iter().rev().take_while(is_blank).count();
     lines.iter().take(end).skip_while(is_blank).cloned().collect()
+}
+
+#[cfg(all(test, feature = "ssh"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_backup_from_being_made_is_said_with_its_cure() {
+        let filtered = RemoteError::Filtered {
+            peer: "ec2-user@203.0.113.6".to_owned(),
+            within: Duration::from_secs(15),
+        };
+        let error = Error::NoBackup {
+            instance: "myserver".parse().unwrap(),
+            why: "the host on i-1 cannot be reached".to_owned(),
+            source: Some(Box::new(filtered.into())),
+        };
+        insta::assert_snapshot!(format!("{}\n{}", error.message(), error.hints().join("\n")));
+    }
 }

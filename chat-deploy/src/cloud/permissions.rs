@@ -71,9 +71,13 @@ impl fmt::Display for Action {
 pub struct Subjects {
     /// The machine of an instance.
     pub instance: Option<InstanceId>,
+    /// Whether we made it: one that was adopted is never terminated, so nobody needs to allow that.
+    pub owns_instance: bool,
     /// Its security group.
     pub group: Option<GroupId>,
-    /// A rule in it.
+    /// Whether we made that: another is neither deleted, nor are machines put into it.
+    pub owns_group: bool,
+    /// A rule in it that we opened.
     pub rule: Option<RuleId>,
     /// The name of its key pair.
     pub key_name: Option<String>,

@@ -80,7 +80,7 @@ impl<'a> MachinePlace<'a> {
 
     /// Looks at what there is, and plans how to get the machine that should be.
     pub(super) fn plan(&self, yes: bool) -> Result<(Look, Plan), Error> {
-        let mut look = self.look()?;
+        let mut look = self.look(self.public_key()?)?;
         let mut plan = match diff(&look.spec, &look.observed) {
             Ok(plan) => plan,
             Err(error @ MachineError::NotAdopted { .. }) => {
@@ -103,16 +103,17 @@ impl<'a> MachinePlace<'a> {
 
     /// Plans as [`Self::plan`] does, but takes an adoption for granted, for a plan that is only shown.
     pub(super) fn plan_to_show(&self) -> Result<(Look, Plan), Error> {
-        let mut look = self.look()?;
+        let mut look = self.look(self.public_key()?)?;
         look.spec.adopt = true;
         let mut plan = diff(&look.spec, &look.observed)?;
         reach::warn(&self.context.settings.ec2.ssh_from, &mut plan, reach::own_address);
         Ok((look, plan))
     }
 
-    /// Looks at what there is, and at what there would be for a new machine even if there is one.
-    pub(super) fn look_for_new(&self) -> Result<(Look, Catalog), Error> {
-        let mut look = self.look()?;
+    /// Looks at what there is, and at what there would be for a new machine even if there is one. Of the key nothing is asked:
+    /// an empty one will do.
+    pub(super) fn look_for_new(&self, public_key: String) -> Result<(Look, Catalog), Error> {
+        let mut look = self.look(public_key)?;
         let catalog = match look.observed.catalog.take() {
             Some(catalog) => catalog,
             None => catalog(&*self.cloud, &look.spec)?,
@@ -124,8 +125,8 @@ impl<'a> MachinePlace<'a> {
         self.context.ui.looking(&format!("for {} on EC2 in {}", self.instance, self.cloud.region()))
     }
 
-    fn look(&self) -> Result<Look, Error> {
-        let mut spec = self.spec(self.public_key()?);
+    fn look(&self, public_key: String) -> Result<Look, Error> {
+        let mut spec = self.spec(public_key);
         let looking = self.looking();
         let (observed, ssh_from) = thread::scope(|scope| {
             let wanted = &self.context.settings.ec2.ssh_from;

@@ -131,7 +131,7 @@ fn host_hint(error: &HostError) -> Option<String> {
             "look at that process, end it, and run the same command again".to_owned()
         }
         HostError::ConfigRefused { .. } => {
-            "correct [server] in chat-deploy.toml; nothing was changed".to_owned()
+            "correct [server] in chat-deploy.toml; the server goes on as it was".to_owned()
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
         HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
@@ -203,6 +203,7 @@ pub(super) fn apply_hint(error: &ApplyError) -> Vec<String> {
             source:
                 source @ (HostError::HasData { .. }
                 | HostError::BadBackup { .. }
+                | HostError::ConfigRefused { .. }
                 | HostError::OtherInstance { .. }
                 | HostError::Unsuitable { .. }
                 | HostError::UserTaken
@@ -234,4 +235,20 @@ pub(super) fn unhealthy_hint(sick: &Sick, rolled_back: &RolledBack) -> Vec<Strin
         RolledBack::To(_) | RolledBack::Nothing => "correct the server and run `chat-deploy up` again",
     };
     first.into_iter().chain([last.to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_refused_is_refused_again() {
+        let source = HostError::ConfigRefused { said: vec!["unknown key".to_owned()] };
+        let refused = ApplyError::Host { step: "prepare", what: "config".to_owned(), source };
+        // Ports may have been opened before, so that something may well have changed.
+        assert_eq!(
+            apply_hint(&refused),
+            ["correct [server] in chat-deploy.toml; the server goes on as it was"]
+        );
+    }
 }

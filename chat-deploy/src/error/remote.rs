@@ -16,7 +16,9 @@ pub(super) fn hints(error: &RemoteError) -> Vec<String> {
             "a machine that is just starting takes a moment; else start its SSH server"
         }
         RemoteError::Unreachable { .. } => "look at the network, and at the address",
-        RemoteError::NotSsh { .. } => "look at the port: --host user@address:port",
+        RemoteError::NotSsh { .. } | RemoteError::Silent { .. } | RemoteError::HungUp { .. } => {
+            "look at the port: is that an SSH server's? --host user@address:port names another; a machine that is just starting takes a moment"
+        }
         RemoteError::Handshake { .. } | RemoteError::Broken { .. } | RemoteError::Slow { .. } => AGAIN,
         RemoteError::WrongHostKey { .. } => {
             "either the machine was made anew, or somebody is in between; find out on its console which key it has, and only then give that with --host-key"
@@ -27,7 +29,7 @@ pub(super) fn hints(error: &RemoteError) -> Vec<String> {
         RemoteError::Denied { .. } => {
             "name the key that it knows with --key FILE, or add it to ssh-agent; --user is who to log in as"
         }
-        RemoteError::Key { .. } => "name another with --key FILE",
+        RemoteError::Key(error) => return key_hints(error),
         RemoteError::Ended { .. } => "`chat-deploy ssh` opens a session to look around in",
         _ => AGAIN,
     };

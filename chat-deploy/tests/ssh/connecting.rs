@@ -214,7 +214,7 @@ fn a_hang_up_is_no_time_out() {
     thread::spawn(move || listener.incoming().for_each(drop));
     let server = Sshd::prepare();
     let error = briefly(Target { port, ..server.target() });
-    assert!(matches!(error, RemoteError::Handshake { .. }), "{error:?}");
+    assert!(matches!(error, RemoteError::HungUp { .. }), "{error:?}");
     assert!(error.is_transient());
 }
 
@@ -226,7 +226,10 @@ fn a_host_that_starts_is_waited_for() {
         let mut seen = 0;
         let mut report = |error: &RemoteError| {
             assert!(
-                matches!(error, RemoteError::Refused { .. } | RemoteError::Handshake { .. }),
+                matches!(
+                    error,
+                    RemoteError::Refused { .. } | RemoteError::HungUp { .. } | RemoteError::Handshake { .. }
+                ),
                 "{error:?}"
             );
             seen += 1;

@@ -78,25 +78,28 @@ impl Trial {
             Ok(()) => Permission::Allowed,
             Err(error) => match error.kind {
                 CloudErrorKind::DryRun => Permission::Allowed,
-                CloudErrorKind::Unauthorized if !self.is_on_nothing(action) => Permission::Denied(error),
+                CloudErrorKind::Unauthorized if !self.is_on_nothing_of_ours(action) => {
+                    Permission::Denied(error)
+                }
                 _ => Permission::Unknown(error),
             },
         }
     }
 
-    /// Tells whether a call goes to a thing that is not there. A policy that asks for our tag on it, as ours does, refuses
-    /// that, and may well allow the same call on the thing itself.
-    fn is_on_nothing(&self, action: Action) -> bool {
-        let Subjects { instance, group, rule, key_name, .. } = &self.subjects;
+    /// Tells whether a call goes to a thing that is not there, or not ours to remove. A policy that asks for our tag on it, as
+    /// ours does, refuses that, and may well allow the same call on what we make.
+    fn is_on_nothing_of_ours(&self, action: Action) -> bool {
+        let Subjects { instance, owns_instance, group, owns_group, rule, key_name, .. } = &self.subjects;
         match action {
-            Action::RunInstances => group.is_none() || key_name.is_none(),
+            Action::RunInstances => !owns_group || group.is_none() || key_name.is_none(),
+            Action::TerminateInstances => !owns_instance || instance.is_none(),
+            Action::DeleteSecurityGroup => !owns_group || group.is_none(),
             Action::GetConsoleOutput
             | Action::StartInstances
             | Action::StopInstances
-            | Action::TerminateInstances
             | Action::CreateTags
             | Action::DeleteTags => instance.is_none(),
-            Action::AuthorizeSecurityGroupIngress | Action::DeleteSecurityGroup => group.is_none(),
+            Action::AuthorizeSecurityGroupIngress => group.is_none(),
             Action::RevokeSecurityGroupIngress => group.is_none() || rule.is_none(),
             Action::DeleteKeyPair => key_name.is_none(),
             _ => false,

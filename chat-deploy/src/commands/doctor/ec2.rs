@@ -1,16 +1,19 @@
 //! `doctor` on EC2: the account, what it may do, what the region offers, and the machine if there is one.
 
 use super::{Findings, of_build, of_host};
-use crate::cloud::{Action, Cloud, CloudErrorKind, InstanceType, Permission, Subjects, VpcId};
+use crate::cloud::{
+    Action, Cloud, CloudErrorKind, GroupRule, Instance, InstanceType, Permission, Rule, Subjects, VpcId,
+};
 use crate::commands::Context;
-use crate::commands::machine::{Look, MachinePlace};
+use crate::commands::machine::{Look, MachinePlace, is_ours, ssh_ranges};
+use crate::commands::session::Session;
 use crate::error::Error;
 use crate::instance::InstanceName;
 use crate::machine::diff::consider;
 use crate::machine::observe::{Catalog, Observed};
-use crate::machine::plan::LaunchPlan;
-use crate::machine::spec::Spec;
-use crate::machine::{Machine, MachineError};
+use crate::machine::plan::{LaunchPlan, Plan, Step};
+use crate::machine::spec::{SSH_PORT, Spec};
+use crate::machine::{Machine, MachineError, tags};
 
 /// The name to plan for when none was given; nothing is made of it.
 const ANY_NAME: &str = "doctor";
@@ -29,27 +32,59 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
     };
     let vpc = match place.cloud.default_vpc() {
         Ok(vpc) => vpc,
+        // That one call is not allowed says nothing of the others.
+        Err(error) if error.kind == CloudErrorKind::Unauthorized => None,
         Err(error) => {
             of_build(None, findings)?;
             let error = Error::from(error);
             return findings.bad("account", &error.message(), &error.hints());
         }
     };
-    let look = place.look_for_new();
+    let key = place.public_key();
+    let look = place.look_for_new(key.as_deref().unwrap_or_default().to_owned());
     let architecture = look.as_ref().ok().and_then(|(look, catalog)| architecture(&look.spec, catalog));
     of_build(architecture.as_deref(), findings)?;
     findings.good("account", &format!("answers in {}", place.cloud.region()))?;
-    findings.take("key", place.public_key().map(|_| "can be used to log in".to_owned()))?;
+    let has_key = key.is_ok();
+    findings.take("key", key.map(|_| "can be used to log in".to_owned()))?;
     let subjects = match &look {
         Ok((look, catalog)) => subjects(look, catalog, vpc),
         Err(_) => Subjects { vpc, ..Subjects::default() },
     };
     of_permissions(&*place.cloud, &subjects, findings)?;
     match look {
+        Ok((Look { observed: Observed { namesake: Some(namesake), .. }, .. }, _)) => {
+            return of_namesake(&place, &namesake, findings);
+        }
         Ok((look, catalog)) => of_new_machine(&*place.cloud, &look.spec, &catalog, &subjects, findings)?,
-        Err(error) => findings.take("machine", Err(error))?,
+        Err(error) => not_seen("machine", &error, findings)?,
     }
-    if context.settings.instance.is_some() { of_machine(&place, findings) } else { Ok(()) }
+    if context.settings.instance.is_some() { of_machine(context, &place, has_key, findings) } else { Ok(()) }
+}
+
+/// Tells of what could not be looked at. Of a call that is not allowed, the permissions have told already.
+fn not_seen(what: &'static str, error: &Error, findings: &mut Findings<'_>) -> Result<(), Error> {
+    match error {
+        Error::Cloud(call) | Error::Machine(MachineError::Cloud(call))
+            if call.kind == CloudErrorKind::Unauthorized =>
+        {
+            findings.open(what, &format!("not looked at, for want of ec2:{}", call.operation))
+        }
+        error => findings.bad(what, &error.message(), &error.hints()),
+    }
+}
+
+/// Tells of a machine that has the name and is not ours yet.
+fn of_namesake(
+    place: &MachinePlace<'_>,
+    namesake: &Instance,
+    findings: &mut Findings<'_>,
+) -> Result<(), Error> {
+    let (id, instance) = (&namesake.id, &place.instance);
+    let text =
+        format!("{id} is named {instance}, and chat-deploy did not make it: `up --adopt` would use it");
+    findings.open("machine", &text)?;
+    findings.open("ssh", "seen once it is adopted")
 }
 
 /// Returns what a new machine would have for a processor.
@@ -60,11 +95,14 @@ fn architecture(spec: &Spec, catalog: &Catalog) -> Option<String> {
 
 /// Returns what permissions can be tried on.
 fn subjects(look: &Look, catalog: &Catalog, vpc: Option<VpcId>) -> Subjects {
-    let Observed { machine, group, rules, key_pairs, .. } = &look.observed;
+    let Observed { machine, group, owns_group, rules, key_pairs, .. } = &look.observed;
+    let is_opened_by_us = |rule: &&GroupRule| tags::is_ours(&rule.tags, &look.spec.instance);
     Subjects {
         instance: machine.as_ref().map(|(_, instance)| instance.id.clone()),
+        owns_instance: is_ours(&look.observed),
         group: group.as_ref().map(|group| group.id.clone()),
-        rule: rules.first().map(|rule| rule.id.clone()),
+        owns_group: *owns_group,
+        rule: rules.iter().find(is_opened_by_us).map(|rule| rule.id.clone()),
         key_name: key_pairs.first().map(|key| key.name.clone()),
         image: catalog.images.first().map(|image| image.id.clone()),
         kind: look.spec.types.first().cloned(),
@@ -74,22 +112,37 @@ fn subjects(look: &Look, catalog: &Catalog, vpc: Option<VpcId>) -> Subjects {
 }
 
 fn of_permissions(cloud: &dyn Cloud, subjects: &Subjects, findings: &mut Findings<'_>) -> Result<(), Error> {
-    let (mut missing, mut unknown) = (Vec::new(), Vec::new());
-    for (action, permission) in cloud.permissions(subjects) {
+    let verdicts = cloud.permissions(subjects);
+    let (missing, open) = sorted(&verdicts);
+    if !missing.is_empty() {
+        let hint = "`chat-deploy policy` prints a policy that allows all of them".to_owned();
+        findings.bad("permissions", &format!("not allowed: {}", missing.join(", ")), &[hint])?;
+    }
+    match (missing.is_empty(), open.is_empty()) {
+        (true, true) => findings.good("permissions", "all that are needed"),
+        (true, false) => findings.open("permissions", &format!("none is known to be missing; {open}")),
+        (false, true) => Ok(()),
+        (false, false) => findings.open("permissions", &open),
+    }
+}
+
+/// Returns which permissions are missing, and what to say of those of which that is not known.
+fn sorted(verdicts: &[(Action, Permission)]) -> (Vec<&'static str>, String) {
+    let (mut missing, mut refused, mut untried) = (Vec::new(), Vec::new(), Vec::new());
+    for (action, permission) in verdicts {
         match permission {
             Permission::Allowed => {}
             Permission::Denied(_) => missing.push(action.name()),
-            Permission::Unknown(_) => unknown.push(action.name()),
+            Permission::Unknown(error) if error.kind == CloudErrorKind::Unauthorized => {
+                refused.push(action.name());
+            }
+            Permission::Unknown(_) => untried.push(action.name()),
         }
     }
-    if !missing.is_empty() {
-        let hint = "`chat-deploy policy` prints a policy that allows all of them".to_owned();
-        return findings.bad("permissions", &format!("not allowed: {}", missing.join(", ")), &[hint]);
-    }
-    if unknown.is_empty() {
-        return findings.good("permissions", "all that are needed");
-    }
-    findings.open("permissions", &format!("none is missing; could not be tried: {}", unknown.join(", ")))
+    let said = [("refused on nothing of ours, so not known yet", refused), ("could not be tried", untried)];
+    let said = said.into_iter().filter(|(_, actions)| !actions.is_empty());
+    let said: Vec<_> = said.map(|(what, actions)| format!("{what}: {}", actions.join(", "))).collect();
+    (missing, said.join("; "))
 }
 
 /// Says which machine would be made, whether or not there is one, having looked at each type that is wanted.
@@ -160,17 +213,131 @@ fn no_type(cloud: &dyn Cloud, spec: &Spec, why: String) -> MachineError {
     MachineError::NoType { region: cloud.region().to_owned(), types, why }
 }
 
-fn of_machine(place: &MachinePlace<'_>, findings: &mut Findings<'_>) -> Result<(), Error> {
-    let machine = match place.observe() {
-        Ok(observed) => observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance)),
-        Err(Error::UnknownInstance { .. }) => None,
-        Err(error) => return findings.bad("machine", &error.message(), &error.hints()),
+fn of_machine(
+    context: &Context<'_>,
+    place: &MachinePlace<'_>,
+    has_key: bool,
+    findings: &mut Findings<'_>,
+) -> Result<(), Error> {
+    let observed = match place.observe() {
+        Ok(observed) => observed,
+        Err(Error::UnknownInstance { .. }) => return findings.open("ssh", "there is no machine yet"),
+        Err(error) => return not_seen("ssh", &error, findings),
     };
-    let Some(machine) = machine else {
+    let Some(machine) = observed.machine.as_ref().and_then(|(_, instance)| Machine::of(instance)) else {
         return findings.open("ssh", "there is no machine yet");
     };
-    match place.look_into(&machine) {
+    if !has_key {
+        of_rules(context, place, &observed, None, findings)?;
+        return findings.open("ssh", "not tried, for want of a key");
+    }
+    let session = place.look_into(&machine);
+    of_rules(context, place, &observed, session.as_ref().ok(), findings)?;
+    match session {
         Ok(session) => of_host(&session, findings),
         Err(error) => findings.bad("ssh", &error.message(), &error.hints()),
+    }
+}
+
+/// Looks at whether SSH and the chat are let in. `session` is there if SSH is, by whatever rule.
+fn of_rules(
+    context: &Context<'_>,
+    place: &MachinePlace<'_>,
+    observed: &Observed,
+    session: Option<&Session<'_>>,
+    findings: &mut Findings<'_>,
+) -> Result<(), Error> {
+    let state = session.and_then(|session| session.host.state().ok());
+    let port = state.and_then(|state| state.config).map(|config| config.listen.port());
+    let ssh_from = ssh_ranges(&context.settings.ec2.ssh_from).unwrap_or_default();
+    let plan = match place.compare(observed, ssh_from, port) {
+        Ok(plan) => plan,
+        Err(error) => return findings.bad("rules", &error.message(), &error.hints()),
+    };
+    let (missing, keeps_out) = missing_rules(&plan, observed, session.is_some());
+    let text = format!("not open: {}", missing.join("; "));
+    let hint = "`chat-deploy up` opens what is missing".to_owned();
+    match (missing.is_empty(), keeps_out) {
+        (true, _) => findings.good("rules", "let in what they should"),
+        (false, true) => findings.bad("rules", &text, &[hint]),
+        (false, false) => findings.open("rules", &format!("{text}; {hint}")),
+    }
+}
+
+/// Returns the rules that `up` would open, and whether somebody is kept out for the want of them: by others that somebody else
+/// made, they may be let in all the same.
+fn missing_rules(plan: &Plan, observed: &Observed, has_ssh: bool) -> (Vec<String>, bool) {
+    let opened = plan.steps.iter().filter_map(|step| match step {
+        Step::OpenPorts { rules, .. } => Some(rules),
+        _ => None,
+    });
+    let missing: Vec<&Rule> = opened.flatten().collect();
+    let lets_in = |port: u16| if port == SSH_PORT { has_ssh } else { observed.lets_in(port) };
+    let keeps_out = missing.iter().any(|rule| !rule.from_port.is_some_and(lets_in));
+    (missing.into_iter().map(ToString::to_string).collect(), keeps_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::{CloudError, Tags};
+    use crate::machine::diff::diff;
+    use crate::machine::fixtures::{by_hand, catalog, changed, ours, rule, running, spec, taken_over};
+
+    fn subjects_of(observed: Observed) -> Subjects {
+        subjects(&Look { spec: spec(), observed }, &catalog(), None)
+    }
+
+    #[test]
+    fn what_others_made_is_not_tried_to_be_removed() {
+        let check = |observed: Observed, instance: Option<&str>, owns: bool, rule: Option<&str>| {
+            let tried = subjects_of(observed);
+            assert_eq!(tried.instance.as_ref().map(|id| id.as_str()), instance, "{tried:?}");
+            assert_eq!((tried.owns_instance, tried.owns_group), (owns, owns), "{tried:?}");
+            assert_eq!(tried.rule.as_ref().map(|id| id.as_str()), rule, "{tried:?}");
+        };
+        check(running(), Some("i-1"), true, Some("sgr-12345-0.0.0.0/0"));
+        check(taken_over(), Some("i-9"), false, Some("sgr-12345-0.0.0.0/0"));
+        check(by_hand(), None, false, None);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_not_known_are_both_told() {
+        let denied = || CloudError::answered("call", None, "UnauthorizedOperation", "no");
+        let odd = || CloudError::answered("call", None, "InvalidInstanceID.Malformed", "no");
+        let told = |verdicts: &[(Action, Permission)]| {
+            let (missing, open) = sorted(verdicts);
+            format!("missing {missing:?}, {open}")
+        };
+        let missing = (Action::DescribeVpcs, Permission::Denied(denied()));
+        let allowed = (Action::RunInstances, Permission::Allowed);
+        let refused = (Action::StopInstances, Permission::Unknown(denied()));
+        let untried = (Action::GetConsoleOutput, Permission::Unknown(odd()));
+        assert_eq!(told(&[]), "missing [], ");
+        assert_eq!(
+            told(&[missing, allowed, refused, untried]),
+            "missing [\"DescribeVpcs\"], refused on nothing of ours, so not known yet: StopInstances; \
+             could not be tried: GetConsoleOutput"
+        );
+    }
+
+    #[test]
+    fn a_rule_that_is_missing_is_wrong_if_nobody_is_let_in_for_it() {
+        let check = |title: &str, rules: Vec<GroupRule>, has_ssh: bool, expected: (&[&str], bool)| {
+            let observed = changed(running(), |observed| observed.rules = rules);
+            let plan = diff(&spec(), &observed).unwrap();
+            let (missing, keeps_out) = missing_rules(&plan, &observed, has_ssh);
+            assert_eq!(
+                (&missing.iter().map(String::as_str).collect::<Vec<_>>()[..], keeps_out),
+                expected,
+                "{title}"
+            );
+        };
+        let (ssh, chat) = (|| rule(22, "198.51.100.7/32", ours()), || rule(12345, "0.0.0.0/0", ours()));
+        check("all there", vec![ssh(), chat()], true, (&[], false));
+        check("no chat", vec![ssh()], true, (&["tcp 12345 from 0.0.0.0/0"], true));
+        check("no SSH", vec![chat()], false, (&["tcp 22 from 198.51.100.7/32"], true));
+        let wide = rule(22, "0.0.0.0/0", Tags::new());
+        check("SSH by another rule", vec![wide, chat()], true, (&["tcp 22 from 198.51.100.7/32"], false));
     }
 }

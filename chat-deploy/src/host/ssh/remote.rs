@@ -141,6 +141,14 @@ pub enum RemoteError {
         /// What it said instead.
         said: String,
     },
+    /// Something accepts the connection and ends it without a word.
+    #[error(
+        "{peer} accepts the connection and ends it without a word: no SSH server, or one that is just starting"
+    )]
+    HungUp {
+        /// Who.
+        peer: String,
+    },
     /// SSH could not be agreed upon.
     #[error("{peer}: the SSH handshake failed")]
     Handshake {
@@ -275,6 +283,7 @@ impl RemoteError {
                 | Self::Unreachable { .. }
                 | Self::Silent { .. }
                 | Self::NotSsh { .. }
+                | Self::HungUp { .. }
                 | Self::Handshake { .. }
         )
     }

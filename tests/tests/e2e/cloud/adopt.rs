@@ -19,6 +19,10 @@ fn a_machine_made_by_hand_is_adopted_and_left_standing() {
     let (server, key) = (server(), key.to_str().unwrap().to_owned());
     let flags = ["up", "--yes", "--key", &key, "--host-key", host_key, "--binary", server.to_str().unwrap()];
 
+    let named = ["doctor", "--key", &key, "--host-key", host_key, "--binary", server.to_str().unwrap()];
+    let seen = account.run(&named).ended_with(0);
+    assert!(seen.out.contains("`up --adopt` would use it"), "{seen:?}");
+
     // A yes to the plan is no yes to taking over what somebody else made.
     let _ = account.run(&flags).ended_with(1).complains(&["--adopt"]);
     assert_eq!(open_ports(&account), [22]);
@@ -35,6 +39,8 @@ fn a_machine_made_by_hand_is_adopted_and_left_standing() {
     assert_eq!((account.groups().len(), account.key_pairs().len()), (1, 1));
     assert_eq!(open_ports(&account), [22, 12345]);
     account.can_chat();
+    let seen = account.run(&named).ended_with(0);
+    assert!(!seen.out.contains("not allowed") && seen.out.contains("answers in"), "{seen:?}");
     let calls = account.calls_of(|| {
         let _ = account.run(&flags).ended_with(0);
     });

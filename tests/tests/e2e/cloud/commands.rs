@@ -1,13 +1,17 @@
 //! The commands that look, on a server on EC2: each says what it should, and ends as it should.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use serde_json::json;
+
 use super::account::{Account, INSTANCE};
 use super::servers::{changed_server, server};
-use crate::programs::{await_that, finish};
+use crate::programs::{Said, await_that, finish};
 
 #[test]
 fn what_looks_at_a_server_says_what_it_finds() {
@@ -36,6 +40,48 @@ fn what_looks_at_a_server_says_what_it_finds() {
     let there = account.run(&["ssh", "--", "hostname"]).ended_with(0);
     assert_eq!(there.out.trim(), account.in_machine("hostname").trim());
     let _ = account.run(&["ssh", "--", "exit 7"]).ended_with(7);
+}
+
+#[test]
+fn a_doctor_tells_of_all_that_is_wrong_and_of_each_thing_once() {
+    let account = Account::new();
+    let binary = server();
+    let doctor = |more: &[&str]| {
+        let words = ["doctor", "--binary", binary.to_str().unwrap()];
+        account.run(&[&words[..], more].concat())
+    };
+    let tells = |said: &Said, texts: &[&str]| {
+        for text in texts {
+            assert!(said.out.contains(text), "{text:?} is not in {said:#?}");
+        }
+    };
+
+    account.break_calls(&json!([{"action": "*", "fault": "refused", "code": "UnauthorizedOperation",
+        "message": "You are not authorized to perform this operation.", "times": 1000}]));
+    let denied = doctor(&[]).ended_with(1).complains(&["1 thing is wrong"]);
+    let names = ["not allowed: DescribeInstances, ", "DescribeVpcs", "ImportKeyPair", "chat-deploy policy"];
+    tells(&denied, &names);
+    tells(&denied, &["so not known yet: ", "TerminateInstances", "not looked at, for want of ec2:Describe"]);
+    account.break_calls(&json!([]));
+
+    let key = account.home.path().join("exposed");
+    let key = key.to_str().unwrap();
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", key]).status();
+    assert!(made.unwrap().success());
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = doctor(&["--key", key]).ended_with(1).complains(&["1 thing is wrong"]);
+    tells(&exposed, &["!!  key", "chmod 600", "a new one would be a t"]);
+
+    let _ = account.up(&server());
+    let exposed = doctor(&["--key", key]).ended_with(1).complains(&["1 thing is wrong"]);
+    tells(&exposed, &["ok  rules", "not tried, for want of a key"]);
+    let group = account.groups()[0]["GroupId"].clone();
+    let chat = json!({"IpProtocol": "tcp", "FromPort": 12345, "ToPort": 12345,
+        "IpRanges": [{"CidrIp": "0.0.0.0/0"}]});
+    let revoke = json!({"GroupId": group, "IpPermissions": [chat]});
+    account.aws("revoke_security_group_ingress", &revoke);
+    let closed = doctor(&[]).ended_with(1);
+    tells(&closed, &["!!  rules        not open: tcp 12345 from 0.0.0.0/0", "`chat-deploy up` opens"]);
 }
 
 #[test]

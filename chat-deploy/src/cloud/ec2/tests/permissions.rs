@@ -34,13 +34,22 @@ fn what_is_not_allowed_is_told_from_what_was_not_said() {
     }
     let subjects = Subjects {
         instance: Some(InstanceId::new("i-1")),
+        owns_instance: true,
         group: Some(GroupId::new("sg-1")),
+        owns_group: true,
         rule: Some(RuleId::new("sgr-1")),
         key_name: Some("a key".to_owned()),
         ..Subjects::default()
     };
     for (action, permission) in denied.ec2().permissions(&subjects) {
         assert!(matches!(permission, Permission::Denied(_)), "{action}: {permission:?}");
+    }
+    // The policy withholds on purpose what would remove things that somebody else made.
+    let adopted = Subjects { owns_instance: false, owns_group: false, ..subjects };
+    for (action, permission) in denied.ec2().permissions(&adopted) {
+        let removes = [Action::RunInstances, Action::TerminateInstances, Action::DeleteSecurityGroup];
+        let is_said = !removes.contains(&action);
+        assert_eq!(matches!(permission, Permission::Denied(_)), is_said, "{action}: {permission:?}");
     }
     for (_, permission) in unknown.ec2().permissions(&Subjects::default()) {
         assert!(matches!(permission, Permission::Unknown(_)), "{permission:?}");

@@ -13,6 +13,12 @@ use crate::host::ssh::remote::RemoteError;
 
 /// libssh2's `LIBSSH2_ERROR_EAGAIN`.
 const AGAIN: i32 = -37;
+/// libssh2's `LIBSSH2_ERROR_BANNER_RECV`.
+const NO_BANNER: i32 = -2;
+/// libssh2's `LIBSSH2_ERROR_SOCKET_DISCONNECT`.
+const DISCONNECTED: i32 = -13;
+/// libssh2's `LIBSSH2_ERROR_SOCKET_RECV`.
+const NOT_RECEIVED: i32 = -43;
 
 /// How much of what a stranger says is shown.
 const SHOWN_BYTES: usize = 80;
@@ -141,8 +147,14 @@ fn not_shaken(stop: Stop, peer: &str, first_words: &[u8], patience: &Patience) -
             RemoteError::NotSsh { peer, said: show_words(first_words) }
         }
         Stop::Late => RemoteError::Silent { peer, within: patience.within },
+        Stop::Failed(error) if first_words.is_empty() && has_hung_up(&error) => RemoteError::HungUp { peer },
         Stop::Failed(error) => RemoteError::Handshake { peer, source: error.into() },
     }
+}
+
+/// Tells whether the other side ended the connection, in whichever of the ways libssh2 sees that.
+fn has_hung_up(error: &ssh2::Error) -> bool {
+    matches!(error.code(), ErrorCode::Session(NO_BANNER | DISCONNECTED | NOT_RECEIVED))
 }
 
 /// Shows the first line of what a stranger said, without what could steer a terminal.
