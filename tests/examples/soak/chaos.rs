@@ -13,7 +13,7 @@ use chat_core::packet::PacketType;
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use crate::wire::{Dialect, Link, note};
+use crate::wire::{Dialect, Host, Link, note};
 
 /// What a client does with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ enum Behaviour {
     Vanish,
     /// Is killed in the middle of a packet, and its connection reset.
     Killed,
-    /// Does not read.
+    /// Does not read, and may have asked for a cipher that makes much of little.
     Stall,
     /// Sends what is no protocol.
     Garbage,
@@ -32,12 +32,14 @@ enum Behaviour {
     Nonsense,
     /// Says nothing.
     Silent,
-    /// Begins a packet that never ends.
+    /// Begins a long packet that never ends.
     Half,
     /// Joins, and leaves in one way or another.
     Join,
-    /// Says as much as it can.
+    /// Says something as often as it can.
     Flood,
+    /// Says as much at once as it can.
+    Shout,
     /// Registers, logs in, rightly or wrongly, and out.
     Account,
     /// Turns some encryption on, and then sends what is none.
@@ -45,11 +47,14 @@ enum Behaviour {
 }
 
 use Behaviour::{
-    Account, Flood, Forge, Garbage, Half, Join, Killed, Listen, Nonsense, Silent, Stall, Vanish,
+    Account, Flood, Forge, Garbage, Half, Join, Killed, Listen, Nonsense, Shout, Silent, Stall, Vanish,
 };
 
-/// Of 200 clients, how many behave so. What everybody else is told of is rare: it costs the square of the number of clients.
-const MIX: [(Behaviour, u32); 12] = [
+/// How many of all behave in which way.
+type Mix = &'static [(Behaviour, u32)];
+
+/// Who is told of others, and of whom others are hardly told.
+const QUIET: Mix = &[
     (Listen, 60),
     (Vanish, 34),
     (Killed, 20),
@@ -59,10 +64,22 @@ const MIX: [(Behaviour, u32); 12] = [
     (Silent, 8),
     (Half, 10),
     (Join, 3),
-    (Flood, 1),
     (Account, 6),
     (Forge, 8),
 ];
+
+/// Who speaks to everybody.
+const LOUD: Mix = &[(Flood, 1), (Shout, 2)];
+
+/// How many are loud, however many clients there are: among thousands, what a few say is much to carry.
+const LOUD_CLIENTS: usize = 4;
+
+/// How often a flooding client says something, at ten times its burst and more.
+const FLOOD_MESSAGES: usize = 1000;
+
+/// How often a shouting one does, at most as long as a message may be. All of it is less than it may send at once.
+const SHOUT_MESSAGES: usize = 8;
+const SHOUT_BYTES: usize = 16 * 1024;
 
 /// The clients that misbehave.
 pub(crate) struct Crowd {
@@ -82,17 +99,19 @@ impl Crowd {
     /// Keeps so many clients connected for a time; all are gone at its end.
     pub(crate) async fn behave(&mut self, clients: usize, time: Duration) {
         let end = Instant::now() + time;
+        let places = clients + LOUD_CLIENTS;
         let place = |number| {
             let first = self.connections + number;
+            let mix = if number < clients { QUIET } else { LOUD };
             let random = StdRng::seed_from_u64(self.random.next_u64());
-            let client = Client { server: self.server, random, counts: Rc::clone(&self.counts), end };
-            tokio::task::spawn_local(client.come_and_go(first, clients))
+            let client = Client { server: self.server, mix, random, counts: Rc::clone(&self.counts), end };
+            tokio::task::spawn_local(client.come_and_go(first, places))
         };
         let mut most = 0;
-        for place in (0..clients).map(place).collect::<Vec<_>>() {
+        for place in (0..places).map(place).collect::<Vec<_>>() {
             most = place.await.unwrap_or_default().max(most);
         }
-        self.connections += (most + 1) * clients;
+        self.connections += (most + 1) * places;
     }
 }
 
@@ -107,6 +126,7 @@ impl fmt::Display for Crowd {
 /// One place in the crowd.
 struct Client {
     server: SocketAddr,
+    mix: Mix,
     random: StdRng,
     counts: Rc<RefCell<BTreeMap<Behaviour, u64>>>,
     end: Instant,
@@ -138,8 +158,8 @@ impl Client {
     }
 
     fn choose(&mut self) -> Behaviour {
-        let mut place = self.random.random_range(0..MIX.iter().map(|(_, share)| share).sum());
-        for (behaviour, share) in MIX {
+        let mut place = self.random.random_range(0..self.mix.iter().map(|(_, share)| share).sum());
+        for &(behaviour, share) in self.mix {
             if place < share {
                 return behaviour;
             }
@@ -153,7 +173,9 @@ impl Client {
     }
 
     async fn behave(&mut self, behaviour: Behaviour, number: usize) -> io::Result<()> {
-        let mut link = Link::open(self.server, number, Dialect::Plain).await?;
+        let host = Host::of_crowd(number);
+        let host = if behaviour == Stall { host.without_buffer() } else { host };
+        let mut link = Link::open(self.server, host, Dialect::Plain).await?;
         if !matches!(behaviour, Silent | Garbage | Forge) {
             link.send(PacketType::CONNECT, "").await?;
         }
@@ -168,18 +190,24 @@ impl Client {
                 Ok(())
             }
             Killed => self.be_killed(&mut link).await,
-            Stall => {
-                tokio::time::sleep(self.millis(5000..20_000)).await;
-                Ok(())
-            }
+            Stall => self.stall(&mut link).await,
             Garbage | Nonsense => self.send_garbage(&mut link, behaviour).await,
             Silent => link.listen(Duration::from_secs(15)).await,
             Half => self.begin(&mut link).await,
             Join => self.join(&mut link).await,
-            Flood => self.flood(&mut link).await,
+            Flood => flood(&mut link).await,
+            Shout => self.shout(&mut link).await,
             Account => self.use_accounts(&mut link, number).await,
             Forge => self.forge(number).await,
         }
+    }
+
+    async fn stall(&mut self, link: &mut Link) -> io::Result<()> {
+        if self.random.random() {
+            link.send(PacketType::ENCRYPTION_ON, &widest_key()).await?;
+        }
+        tokio::time::sleep(self.millis(5000..20_000)).await;
+        Ok(())
     }
 
     async fn be_killed(&mut self, link: &mut Link) -> io::Result<()> {
@@ -211,9 +239,9 @@ impl Client {
     }
 
     async fn begin(&mut self, link: &mut Link) -> io::Result<()> {
-        link.send_bytes(&[0, 1, 0, 0, PacketType::MESSAGE.code()]).await?;
+        link.send_bytes(&[0, 4, 0, 0, PacketType::MESSAGE.code()]).await?;
         for _ in 0..20 {
-            link.send_bytes(&self.noise(100)).await?;
+            link.send_bytes(&self.noise(18_000)).await?;
             link.listen(self.millis(0..1000)).await?;
         }
         Ok(())
@@ -229,11 +257,15 @@ impl Client {
         Ok(())
     }
 
-    async fn flood(&mut self, link: &mut Link) -> io::Result<()> {
-        for _ in 0..100 {
-            link.send(PacketType::MESSAGE, "so much to say, and nobody who asked for it\n").await?;
+    /// Says everything in one breath, so that the server has it for everybody at once.
+    async fn shout(&mut self, link: &mut Link) -> io::Result<()> {
+        let mut all = Vec::new();
+        for _ in 0..SHOUT_MESSAGES {
+            let text = "A".repeat(self.random.random_range(0..SHOUT_BYTES));
+            all.extend(packet(PacketType::MESSAGE, text.as_bytes()).map_err(io::Error::other)?);
         }
-        link.listen(Duration::from_secs(5)).await
+        link.send_bytes(&all).await?;
+        link.listen(self.millis(5000..15_000)).await
     }
 
     async fn use_accounts(&mut self, link: &mut Link, number: usize) -> io::Result<()> {
@@ -253,11 +285,23 @@ impl Client {
             1 => Dialect::January,
             _ => Dialect::Noise,
         };
-        let mut link = Link::open(self.server, number, dialect).await?;
+        let mut link = Link::open(self.server, Host::of_crowd(number), dialect).await?;
         link.send(PacketType::WHOAMI, "").await?;
         link.skip_to(PacketType::WHOAMI).await?;
         let kind = if dialect == Dialect::Noise { PacketType::SECURE } else { PacketType::LOGIN };
         link.send_bytes(&packet(kind, &self.noise(1000)).map_err(io::Error::other)?).await?;
         link.listen(self.millis(0..3000)).await
     }
+}
+
+async fn flood(link: &mut Link) -> io::Result<()> {
+    for _ in 0..FLOOD_MESSAGES {
+        link.send(PacketType::MESSAGE, "so much to say, and nobody who asked for it\n").await?;
+    }
+    link.listen(Duration::from_secs(20)).await
+}
+
+/// The longest key that the server takes, which makes some hundred bytes of each. Nobody has to decrypt what it encrypts.
+fn widest_key() -> String {
+    format!("{},3", "9".repeat(154))
 }

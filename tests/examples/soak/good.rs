@@ -11,7 +11,7 @@ use chat_core::packet::PacketType;
 use chat_core::ping;
 use tokio::task::JoinHandle;
 
-use crate::wire::{Dialect, Link, PATIENCE, note};
+use crate::wire::{Dialect, Host, Link, PATIENCE, note};
 
 /// How often each says something.
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl Conversation {
         for number in 0..count {
             let dialects = [Dialect::Plain, Dialect::Noise, Dialect::Classic, Dialect::January];
             let dialect = dialects.into_iter().cycle().nth(number).unwrap_or(Dialect::Plain);
-            let mut link = Link::open(server, number, dialect).await?;
+            let mut link = Link::open(server, Host::of_good(number), dialect).await?;
             link.send(PacketType::CONNECT, "").await?;
             link.skip_to(PacketType::CONNECT).await?;
             links.push(link);

@@ -2,8 +2,9 @@
 //! killed, with some well-behaved ones among them, whose conversation must not suffer.
 //!
 //! What is checked: every message of a well-behaved client reaches every well-behaved client, once and in order; afterwards
-//! the server has as many descriptors as before, no more memory than after a first wave, and ends cleanly when asked to.
-//! `good` are the well-behaved clients, `chaos` the others, `wire` their connections, `process` is the server.
+//! the server has as many descriptors as before, no more memory than after a first wave, and never had more than its limits
+//! explain; all of them have acted, and it ends cleanly when asked to. `good` are the well-behaved clients, `chaos` the others,
+//! `wire` their connections, `process` is the server, `limits` what it is told, and `usage` what it uses.
 //!
 //! ```sh
 //! cargo build --release -p chat-server && cargo run --release -p chat-tests --example soak -- --seconds 300 --clients 2000
@@ -11,7 +12,9 @@
 
 mod chaos;
 mod good;
+mod limits;
 mod process;
+mod usage;
 mod wire;
 
 use std::error::Error;
@@ -21,7 +24,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use limits::Limits;
 use process::ServerProcess;
+use usage::{Acted, Usage};
 
 /// Clients whose conversation is checked.
 const GOOD_CLIENTS: usize = 24;
@@ -34,6 +39,9 @@ const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// What may be in memory above what was after the first wave: the allocator's own business.
 const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// From so many seconds and clients on, every limit has to have acted.
+const ALL_LIMITS_ACT: (u64, usize) = (30, 300);
 
 /// Runs a server and lets well-behaved and other clients loose on it.
 #[derive(Debug, Parser)]
@@ -58,9 +66,16 @@ struct Args {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = tokio::task::LocalSet::new().block_on(&runtime, soak(&args))?;
-    writeln!(std::io::stdout(), "{report}")?;
-    Ok(ExitCode::SUCCESS)
+    match tokio::task::LocalSet::new().block_on(&runtime, soak(&args)) {
+        Ok(report) => {
+            writeln!(std::io::stdout(), "{report}")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            wire::note(&format!("error: {error}"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 async fn soak(args: &Args) -> Result<String, Box<dyn Error>> {
@@ -68,7 +83,8 @@ async fn soak(args: &Args) -> Result<String, Box<dyn Error>> {
         Some(program) => program.clone(),
         None => beside_this_one()?,
     };
-    let server = ServerProcess::start(&program, args.clients + GOOD_CLIENTS)?;
+    let limits = Limits::for_clients(args.clients + GOOD_CLIENTS);
+    let server = ServerProcess::start(&program, &limits)?;
     let conversation = good::Conversation::start(server.address(), GOOD_CLIENTS).await?;
     let before = server.usage()?;
 
@@ -80,20 +96,37 @@ async fn soak(args: &Args) -> Result<String, Box<dyn Error>> {
     let last = settled(&server, before.descriptors).await?;
 
     let said = conversation.finish().await?;
-    if last.resident_bytes > first.resident_bytes + first.resident_bytes / 4 + SPARE_BYTES {
-        return Err(format!("memory grew from {first} to {last}").into());
-    }
-    server.stop()?;
-    Ok(format!(
+    let acted = server.acted()?;
+    let report = format!(
         "{} clients for {} s: {crowd}\n{GOOD_CLIENTS} well-behaved clients: {said}\nat the start {before}; after the first wave \
-         {first}; at the end {last}",
+         {first}; at the end {last}\nat most {} KiB, of {} KiB that are allowed\n{acted}",
         args.clients,
         started.elapsed().as_secs(),
-    ))
+        last.peak_bytes / 1024,
+        limits.peak_bytes() / 1024,
+    );
+    judge(args, &limits, first, last, &acted).map_err(|why| format!("{why}\n{report}"))?;
+    server.stop()?;
+    Ok(report)
+}
+
+/// Says what is wrong with what the server uses and has done, if anything.
+fn judge(args: &Args, limits: &Limits, first: Usage, last: Usage, acted: &Acted) -> Result<(), String> {
+    if last.resident_bytes > first.resident_bytes + first.resident_bytes / 4 + SPARE_BYTES {
+        return Err(format!("memory grew from {first} to {last}"));
+    }
+    if last.peak_bytes > limits.peak_bytes() {
+        return Err(format!("it took {} KiB, more than its limits explain", last.peak_bytes / 1024));
+    }
+    let (seconds, clients) = ALL_LIMITS_ACT;
+    match acted.idle() {
+        Some(name) if args.seconds >= seconds && args.clients >= clients => Err(format!("{name} is 0")),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the server has as many descriptors as before, and says what it uses then.
-async fn settled(server: &ServerProcess, descriptors: usize) -> Result<process::Usage, Box<dyn Error>> {
+async fn settled(server: &ServerProcess, descriptors: usize) -> Result<Usage, Box<dyn Error>> {
     let deadline = Instant::now() + AFTERMATH;
     loop {
         let usage = server.usage()?;

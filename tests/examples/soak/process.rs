@@ -1,14 +1,15 @@
 //! The server under test, as a process of its own with its data in a directory that goes away with it.
 
-use std::fmt;
-use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::limits::Limits;
+use crate::usage::{Acted, Usage};
 
 /// How long the server may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,35 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct ServerProcess {
     child: Child,
     address: SocketAddr,
-    _data: TempDir,
-}
-
-/// What the server uses.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
-    /// In bytes.
-    pub(crate) resident_bytes: u64,
-    /// Open ones.
-    pub(crate) descriptors: usize,
+    program: PathBuf,
+    data: TempDir,
 }
 
 impl ServerProcess {
-    /// Starts a server with room for so many clients, all of which count as strangers.
-    pub(crate) fn start(program: &Path, clients: usize) -> io::Result<Self> {
+    /// Starts a server with such limits, if it understands them.
+    pub(crate) fn start(program: &Path, limits: &Limits) -> io::Result<Self> {
+        check(program, limits)?;
         let data = tempfile::tempdir()?;
         let mut child = Command::new(program)
             .args(["--port", "0", "--log-format", "json", "--data"])
             .arg(data.path())
             .env_clear()
-            .envs([
-                ("CHAT_LIMITS_EXEMPT", ""),
-                ("CHAT_LIMITS_MAX_CONNECTIONS", &(clients * 2).to_string()),
-                ("CHAT_LIMITS_HANDSHAKE_TIMEOUT_SECONDS", "10"),
-                // Cheap, since this is about the chat.
-                ("CHAT_ACCOUNTS_MEMORY_KIB", "64"),
-                ("CHAT_ACCOUNTS_ITERATIONS", "1"),
-                ("CHAT_LOG", "chat_server::server=info,warn"),
-            ])
+            .envs(limits.environment())
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -60,7 +46,7 @@ impl ServerProcess {
             .ok_or_else(|| io::Error::other("the server does not listen"))?;
         // What it warns of is worth reading; and it must not wait for a reader.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| crate::wire::note(&line)));
-        Ok(Self { child, address, _data: data })
+        Ok(Self { child, address, program: program.to_owned(), data })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -69,11 +55,14 @@ impl ServerProcess {
 
     /// Asks the kernel.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
-        let process = Path::new("/proc").join(self.child.id().to_string());
-        let status = fs::read_to_string(process.join("status"))?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        let kib: u64 = kib.and_then(|kib| kib.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Usage { resident_bytes: kib * 1024, descriptors: fs::read_dir(process.join("fd"))?.count() })
+        Usage::of(self.child.id())
+    }
+
+    /// Asks the server.
+    pub(crate) fn acted(&self) -> io::Result<Acted> {
+        let metrics =
+            Command::new(&self.program).args(["metrics", "--data"]).arg(self.data.path()).output()?;
+        Acted::parse(&text(metrics)?)
     }
 
     /// Asks the server to stop, and waits for it to end as it should.
@@ -99,8 +88,20 @@ impl Drop for ServerProcess {
     }
 }
 
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} KiB and {} descriptors", self.resident_bytes / 1024, self.descriptors)
+/// Makes sure that the server spares nobody: whatever it spared would not be tested.
+fn check(program: &Path, limits: &Limits) -> io::Result<()> {
+    let printed =
+        Command::new(program).arg("check-config").env_clear().envs(limits.environment()).output()?;
+    if text(printed)?.lines().any(|line| line == "exempt = []") {
+        return Ok(());
     }
+    Err(io::Error::other("the server spares addresses although it is told to spare none"))
+}
+
+/// Returns what a program has printed, unless it failed.
+fn text(output: Output) -> io::Result<String> {
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    String::from_utf8(output.stdout).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

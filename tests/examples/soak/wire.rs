@@ -25,14 +25,45 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Connects from an address of this machine's own, `127.1.x.y`, so that clients count as many hosts.
-pub(crate) async fn connect(server: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    let [.., high, low] = u32::try_from(number % 60_000 + 256).unwrap_or_default().to_be_bytes();
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from((Ipv4Addr::new(127, 1, high, low), 0)))?;
-    let stream = socket.connect(server).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Where a client connects from: an address of this machine's own, so that clients count as many hosts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Host {
+    address: Ipv4Addr,
+    /// How many bytes it takes that nobody has read, if not as many as others.
+    window: Option<u32>,
+}
+
+impl Host {
+    /// One for each of the well-behaved clients, who share them with nobody.
+    pub(crate) fn of_good(number: usize) -> Self {
+        Self::new(2, number)
+    }
+
+    /// One for each of many others.
+    pub(crate) fn of_crowd(number: usize) -> Self {
+        Self::new(1, number)
+    }
+
+    fn new(network: u8, number: usize) -> Self {
+        let [.., high, low] = u32::try_from(number % 60_000 + 256).unwrap_or_default().to_be_bytes();
+        Self { address: Ipv4Addr::new(127, network, high, low), window: None }
+    }
+
+    /// The kernel takes hardly anything for a client here: what it does not read waits in the server.
+    pub(crate) fn without_buffer(self) -> Self {
+        Self { window: Some(4096), ..self }
+    }
+
+    async fn connect(self, server: SocketAddr) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.window {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.bind(SocketAddr::from((self.address, 0)))?;
+        let stream = socket.connect(server).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
 }
 
 /// A connection, with numbers and bodies as those of October 2025 whatever the dialect.
@@ -64,8 +95,8 @@ pub(crate) enum Dialect {
 
 impl Link {
     /// Connects, and turns encryption on.
-    pub(crate) async fn open(server: SocketAddr, number: usize, dialect: Dialect) -> io::Result<Self> {
-        let stream = connect(server, number).await?;
+    pub(crate) async fn open(server: SocketAddr, host: Host, dialect: Dialect) -> io::Result<Self> {
+        let stream = host.connect(server).await?;
         let mut link = Self { stream, wire: FrameBuffer::default(), cipher: Cipher::Plain };
         match dialect {
             Dialect::Plain => {}
