@@ -1,7 +1,7 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
 //! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows
-//! what is unanswered, `gate` holds back what waits for a login. Sockets, the clock, the terminal, the pipe and the window
+//! what is unanswered, `gate` holds back what waits for a login, `held` what waits for a connection. Sockets, the clock, the terminal, the pipe and the window
 //! are with whoever drives this: `driver`.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
@@ -11,6 +11,7 @@ pub mod command;
 mod config;
 mod encryption;
 mod gate;
+mod held;
 mod input;
 mod kept;
 mod network;
@@ -19,6 +20,7 @@ mod session;
 mod status;
 mod words;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
@@ -252,8 +254,8 @@ pub struct App {
     tried: bool,
     /// The person was told that leaving loses so many messages.
     warned: usize,
-    /// A line, or the end of the lines, that a pipe had read when the connection was lost.
-    held: Option<Event>,
+    /// What came too early to be obeyed.
+    held: VecDeque<Event>,
     /// What the keyring has not answered yet ...
     errands: usize,
     /// ... and how the program ends when it has.
@@ -275,7 +277,7 @@ impl App {
             interrupted: None,
             tried: false,
             warned: 0,
-            held: None,
+            held: VecDeque::new(),
             errands: 0,
             parting: None,
             effects: Vec::new(),
@@ -293,25 +295,14 @@ impl App {
     /// Takes an event and returns what is to be done, in order.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         if self.comes_too_early(&event) {
-            self.held = Some(event);
+            self.hold(event);
         } else {
             self.react(now, event);
         }
         self.judge_start(now);
-        if self.wants_line()
-            && let Some(held) = self.held.take()
-        {
-            self.react(now, held);
-        }
+        self.release(now);
         self.warned = self.warned.min(self.waiting());
         std::mem::take(&mut self.effects)
-    }
-
-    /// Tells whether a program said something while its connection is being restored: it cannot be told to say it again.
-    fn comes_too_early(&self, event: &Event) -> bool {
-        !self.config.interactive
-            && matches!(event, Event::Line(_) | Event::EndOfInput)
-            && matches!(self.phase, Phase::Opening(Some(_)) | Phase::Waiting { .. })
     }
 
     fn react(&mut self, now: Instant, event: Event) {
@@ -338,8 +329,8 @@ impl App {
         }
     }
 
-    /// Tells whether the next line may be read: never while a question is open or the connection is being made, and in a
-    /// pipe not before enough of what was sent is answered.
+    /// Tells whether the next line may be read: never while a question is open, and in a pipe neither while the connection is
+    /// being made nor before enough of what was sent is answered.
     #[must_use]
     pub fn wants_line(&self) -> bool {
         if self.asked.is_some() || self.parting.is_some() {
@@ -350,9 +341,9 @@ impl App {
             Phase::Open(session) if session.switching => false,
             Phase::Open(session) if session.gate.is_some() => self.config.interactive,
             Phase::Open(session) => self.config.interactive || session.requests.len() < self.window(session),
-            // Who types while the connection is being restored is told so.
-            Phase::Opening(Some(_)) | Phase::Waiting { .. } => self.config.interactive,
-            Phase::Opening(None) | Phase::Leaving { .. } => false,
+            // Who types while there is no connection yet is told so.
+            Phase::Opening(_) | Phase::Waiting { .. } => self.config.interactive,
+            Phase::Leaving { .. } => false,
         }
     }
 

@@ -241,7 +241,10 @@ impl Cli {
                 ServerAddress::typed(host, *port, DEFAULT_PORT)
             }
             Some(Action::Window(Place { host: None, .. })) | None => {
-                ServerAddress::typed(settings.host.as_deref()?, Some(settings.port), DEFAULT_PORT)
+                let host = settings.host.as_deref()?;
+                // A name stands for a port, too.
+                let port = (!settings.servers.contains_key(&host.to_lowercase())).then_some(settings.port);
+                ServerAddress::typed(host, port, DEFAULT_PORT)
             }
             Some(
                 Action::Pins
@@ -475,6 +478,8 @@ mod tests {
         assert_eq!(destination("chat-client connect home 7", &settings), Some("home:7 Auto".to_owned()));
         assert_eq!(destination("chat-client", &settings), None);
         settings.host = Some("home".to_owned());
+        assert_eq!(destination("chat-client", &settings), home);
+        (settings.host, settings.port) = (Some("Home".to_owned()), 4001);
         assert_eq!(destination("chat-client", &settings), home);
         (settings.host, settings.port) = (Some("elsewhere".to_owned()), 5);
         assert_eq!(destination("chat-client", &settings), Some("elsewhere:5 Auto".to_owned()));

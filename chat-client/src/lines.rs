@@ -136,6 +136,10 @@ impl Lines {
     /// What the system said when something could not be written.
     pub async fn finish(mut self, exit: Exit) -> io::Result<Exit> {
         let exit = if self.script.timed_out() { Exit::TimedOut } else { exit };
+        if let (Exit::TimedOut, Some(timeout)) = (exit, self.usage.timeout) {
+            let text = format!("time was up after {} s", timeout.as_secs_f64());
+            self.show(TabId::FIRST, &Show::Error(text))?;
+        }
         tokio::select! {
             written = self.output.written() => written.map(|()| exit),
             () = tokio::time::sleep(FLUSH_PATIENCE), if matches!(exit, Exit::Interrupted | Exit::TimedOut) => Ok(exit),

@@ -116,6 +116,12 @@ impl App {
         session.gate.as_ref().is_some_and(|gate| matches!(gate.after, After::Start))
     }
 
+    /// Tells whether a login is being restored after a loss.
+    pub(super) fn restores_login(&self) -> bool {
+        let Phase::Open(session) = &self.phase else { return false };
+        session.gate.as_ref().is_some_and(|gate| matches!(gate.after, After::Loss { .. }))
+    }
+
     /// Gives up the login that a program begins with if nothing is under way any more that could bring it about. What came in
     /// the way has been said.
     pub(super) fn judge_start(&mut self, now: Instant) {
@@ -138,7 +144,7 @@ impl App {
         } else {
             self.fail(format!("not logged in as {user}: nothing is said under another name"));
             // Nor is what it had said already.
-            self.held = None;
+            self.held.clear();
             self.leave(now, Exit::Failed);
         }
     }

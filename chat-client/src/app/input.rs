@@ -25,7 +25,7 @@ const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_LEN - HEADER_LEN - "\n".len();
 const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// So many messages are kept while there is no connection.
-const MAX_UNSENT: usize = 100;
+pub(super) const MAX_UNSENT: usize = 100;
 /// So much of a message is repeated when it may not have arrived.
 const REMINDER_CHARS: usize = 60;
 
@@ -171,11 +171,17 @@ impl App {
             return self.reopen(resume);
         }
         match (&self.phase, address) {
-            (Phase::Open(_) | Phase::Leaving { .. }, Some(address)) if self.config.screen => {
+            (Phase::Opening(None) | Phase::Open(_) | Phase::Leaving { .. }, Some(address))
+                if self.config.screen =>
+            {
                 let destination = self.destination(address);
                 self.emit(Effect::OpenBeside(destination));
             }
-            (Phase::Open(_) | Phase::Leaving { .. } | Phase::Opening(None), _) => {
+            (Phase::Opening(None), _) => {
+                self.fail(format!("connecting to {} already", self.destination.address));
+                self.hint("/disconnect stops that");
+            }
+            (Phase::Open(_) | Phase::Leaving { .. }, _) => {
                 self.fail(format!("already connected to {}", self.destination.address));
                 self.hint("/disconnect first");
             }
@@ -268,17 +274,19 @@ impl App {
 
     /// Returns how many messages wait to be sent.
     pub(super) fn waiting(&self) -> usize {
-        match &self.phase {
+        let unsent = match &self.phase {
             Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => resume.unsent.len(),
             Phase::Open(session) => session.gate.as_ref().map_or(0, |gate| gate.unsent.len()),
             _ => 0,
-        }
+        };
+        unsent + self.held_messages()
     }
 
     /// Leaves the server, if there is one, and the program.
     pub(super) fn leave(&mut self, now: Instant, exit: Exit) {
         let unsent = self.take_unsent();
         self.report_unsent(unsent);
+        self.give_up_held();
         match &mut self.phase {
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => self.emit(Effect::Quit(exit)),
             Phase::Open(_) => self.start_leaving(now, Some(exit)),

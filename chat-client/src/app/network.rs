@@ -19,8 +19,8 @@ use crate::replies::Reply;
 /// What follows from a text of the server, beside what it says.
 #[derive(Debug, Default)]
 struct Conclusions {
-    /// It refuses something.
-    is_refusal: bool,
+    /// It refuses something: how that is said.
+    refusal: Option<String>,
     /// A login has succeeded.
     is_logged_in: bool,
     /// Requests that have not.
@@ -178,6 +178,7 @@ impl App {
 
     /// Goes on without a connection: a person can type what to do, a program cannot.
     fn without_connection(&mut self) {
+        self.give_up_held();
         if self.config.interactive {
             self.note("not connected; /connect tries again");
         } else {
@@ -276,14 +277,13 @@ impl App {
 
     fn told(&mut self, now: Instant, kind: PacketType, text: String) {
         let reply = Reply::read(kind, &text);
-        let Conclusions { is_refusal, is_logged_in, failed } = self.settle(now, kind, reply.as_ref());
+        let Conclusions { refusal, is_logged_in, failed } = self.settle(now, kind, reply.as_ref());
         self.show(Show::Text { kind, text });
-        // The text says it; the exit status must, too.
-        self.failed |= is_refusal;
-        if is_refusal && self.begins_with_login() {
-            self.fail(
-                "the server refuses the login: it is not the right password, or the name is in use there already",
-            );
+        match refusal {
+            // It is tried again, and what becomes of that is said.
+            Some(_) if self.restores_login() => self.failed = true,
+            Some(refusal) => self.fail(refusal),
+            None => {}
         }
         if is_logged_in {
             self.logged_in(now);
@@ -332,8 +332,16 @@ impl App {
         if let Some((user, password)) = keep {
             self.keep_password(&user, password);
         }
-        let is_refusal = matches!(reply, Some(Reply::Taken(_) | Reply::LoginRefused(_)));
-        Conclusions { is_refusal, is_logged_in, failed }
+        let refusal = match reply {
+            Some(Reply::Taken(user)) => {
+                Some(format!("{user} is not registered: the name is taken already, or cannot be one"))
+            }
+            Some(Reply::LoginRefused(user)) => Some(format!(
+                "the server refuses the login as {user}: it is not the right password, or the name is in use there already"
+            )),
+            _ => None,
+        };
+        Conclusions { refusal, is_logged_in, failed }
     }
 
     fn report_unanswered(&mut self, requests: &[Request]) {

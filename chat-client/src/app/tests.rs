@@ -207,14 +207,16 @@ fn the_exit_status_of_a_pipe_tells_what_was_not_done() {
     check(
         &|world| {
             world.line("/login alice x");
-            world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+            let told = world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n");
+            assert!(told[1].starts_with("! the server refuses the login as alice: "), "{told:?}");
         },
         "quit Failed",
     );
     check(
         &|world| {
             world.line("/register alice x");
-            world.packet(PacketType::REGISTER, "Server: The username alice is already taken\n");
+            let told = world.packet(PacketType::REGISTER, "Server: The username alice is already taken\n");
+            assert!(told[1].starts_with("! alice is not registered: "), "{told:?}");
         },
         "quit Failed",
     );

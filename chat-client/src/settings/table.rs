@@ -36,7 +36,7 @@ pub(super) const TABLE: [Row; 24] = [
     Row {
         name: "port",
         default: "12345",
-        help: "Its port.",
+        help: "Its port, unless it is named below.",
         allowed: "from 1 to 65535",
         set: |settings, text| put(&mut settings.port, port(text)),
     },

@@ -123,7 +123,7 @@ fn the_exit_status_is_true_to_what_happened() {
     };
     check("", 0, "");
     check("/exit\nnever sent\n", 0, "");
-    check("/login alice nothing\n", 1, "");
+    check("/login alice nothing\n", 1, "error: the server refuses the login as alice");
     check("/jion\n/exit\n", 1, "did you mean /join?");
     check("/date Nope/Zone\n", 1, "/date was refused");
     check("/encryption off\n/login alice x\n", 1, "a password over a connection without encryption");
@@ -335,8 +335,13 @@ fn a_script_sends_watches_and_waits() {
         "{out}"
     );
     assert!(out.contains(r#""event":"status""#) && out.contains(r#""stage":"online""#), "{out}");
-    let (_, _, status) = run(&home, &["watch", &address, "--timeout", "0.3"], None, "");
-    assert_eq!(status, 4);
+    for (json, expected) in [(&[][..], "error: time was up after 0.3 s\n"), (&["--json"], "")] {
+        let arguments = [&["watch", &address, "--timeout", "0.3"][..], json].concat();
+        let (out, err, status) = run(&home, &arguments, None, "");
+        assert!(status == 4 && err.ends_with(expected), "{err}");
+        let event = r#""event":"error","text":"time was up after 0.3 s""#;
+        assert_eq!(out.contains(event), !json.is_empty(), "{out}");
+    }
 }
 
 #[test]

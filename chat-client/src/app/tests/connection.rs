@@ -456,3 +456,51 @@ fn one_can_go_from_server_to_server() {
     world.line("/exit");
     assert_eq!(world.packet(PacketType::DISCONNECT, text), ["close", "quit Done"]);
 }
+
+#[test]
+fn what_is_typed_while_connecting_waits_in_order() {
+    let mut world = World::person();
+    world.event(Event::Start { connect: true });
+    assert!(world.app.wants_line());
+    for line in ["/join", "/login alice", "hello"] {
+        assert_eq!(world.line(line), ["* kept until the connection is there"]);
+    }
+    assert_eq!(world.line("/help"), ["help"]);
+    assert_eq!(world.line("/connect"), ["! connecting to home:1 already"]);
+    let opened = world.opened(ours(), noise());
+    // What comes after the question waits for the answer.
+    assert_eq!(opened[2..], ["send JOIN", "ask hidden password of alice:"]);
+    assert_eq!(world.line("crossed"), ["* kept until the connection is there"]);
+    let sent = ["send LOGIN alice:secret", "send MESSAGE hello", "send MESSAGE crossed"];
+    assert_eq!(world.answer("secret"), sent);
+}
+
+#[test]
+fn what_is_typed_while_connecting_is_named_if_nothing_comes_of_it() {
+    let named = ["! never sent: hello", "! not done: /login"].map(str::to_owned);
+    let connecting = || {
+        let mut world = World::person();
+        world.event(Event::Start { connect: true });
+        world.line("hello");
+        world.line("/login alice secret");
+        world
+    };
+    for what in [
+        |world: &mut World| world.event(Event::OpenFailed(reset())),
+        |world: &mut World| world.line("/disconnect"),
+        |world: &mut World| world.event(Event::Interrupt),
+        |world: &mut World| world.event(Event::Terminate),
+        |world: &mut World| {
+            world.event(Event::OpenFailed(LinkError::Original(ServerAddress::new("home", 1))));
+            world.answer("n")
+        },
+        |world: &mut World| {
+            assert_eq!(world.line("/exit"), ["! 1 message was not sent yet"]);
+            world.line("/exit")
+        },
+    ] {
+        let told = what(&mut connecting());
+        assert!(named.iter().all(|named| told.contains(named)), "{told:?}");
+        assert!(!told.iter().any(|told| told.contains("secret")), "{told:?}");
+    }
+}
