@@ -155,9 +155,12 @@ pub enum Show {
     Users {
         /// The names.
         names: Vec<String>,
-        /// The person asked; otherwise the list changed by itself.
+        /// The person asked; otherwise this client has just come.
         asked: bool,
     },
+    /// Who is in the room now that somebody came, went or is called otherwise, which has been shown. Lists for people need
+    /// not be read out each time.
+    UsersChanged(Vec<String>),
     /// The answer to `/help`.
     Help(String),
     /// A remark of the program.

@@ -305,9 +305,10 @@ impl Options {
 
     /// Says how lines are used.
     #[must_use]
-    pub fn usage(&self, user: User, action: Option<&Action>) -> Usage {
+    pub fn usage(&self, settings: &Settings, user: User, action: Option<&Action>) -> Usage {
         Usage {
             person: user == User::WithLines,
+            bell: user == User::WithLines && settings.bell,
             json: self.json,
             quiet: matches!(action, Some(Action::Send { .. })),
             input: if matches!(action, Some(Action::Watch(_))) { Input::None } else { Input::Standard },

@@ -47,7 +47,7 @@ pub fn render(show: &Show, medium: Medium) -> (Stream, String) {
             (Stream::Data, text.trim_end_matches('\n').replace('\n', &format!("\n{CONTINUATION}")))
         }
         Show::Users { names, asked: true } => (Stream::Data, one_line(&list(names, usize::MAX))),
-        Show::Users { names, asked: false } => {
+        Show::Users { names, asked: false } | Show::UsersChanged(names) => {
             (Stream::Remark, one_line(&format!("* {}", list(names, NAMES_AT_ONCE))))
         }
         Show::Note(text) => (Stream::Remark, one_line(&format!("* {text}"))),

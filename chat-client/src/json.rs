@@ -17,6 +17,7 @@ pub fn show(at: Timestamp, show: &Show) -> String {
     let fields = match show {
         Show::Text { kind, text } => said(*kind, text),
         Show::Users { names, asked } => json!({"event": "users", "names": names, "asked": asked}),
+        Show::UsersChanged(names) => json!({"event": "users", "names": names, "asked": false}),
         Show::Help(text) => json!({"event": "help", "text": text}),
         Show::Note(text) => json!({"event": "note", "text": text}),
         Show::Error(text) => json!({"event": "error", "text": text}),
@@ -115,7 +116,8 @@ mod tests {
             text(PacketType::LOGIN, "Server: Client-1 logged in as bob\n"),
             text(PacketType::LOGOUT, "Server: bob logged out\n"),
             text(PacketType::DATE, "Server: The date is Sunday, October 12, 2025\n"),
-            Show::Users { names: vec!["bob".to_owned()], asked: false },
+            Show::Users { names: vec!["bob".to_owned()], asked: true },
+            Show::UsersChanged(vec!["bob".to_owned()]),
             Show::Help("help\n".to_owned()),
             Show::Note("note".to_owned()),
             Show::Error("error".to_owned()),

@@ -1,14 +1,15 @@
 //! Use in a pipe, and by people who prefer lines to a screen: lines in, lines out.
 //!
 //! Standard input is read by a thread of its own, one line whenever one is wanted: what is not wanted yet stays in the
-//! pipe. `script` is for those who need less than that. Data goes to standard output, all remarks to standard error; `output` writes them.
+//! pipe. `script` is for those who need less than that. Data goes to standard output, all remarks to standard error;
+//! `output` writes them.
 
 mod output;
 mod script;
 
 use std::io::{self, BufRead, IsTerminal as _, Read as _};
 use std::sync::mpsc as blocking;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_core::frame::MAX_PACKET_LEN;
 use chat_core::secret::Secret;
@@ -26,9 +27,13 @@ use crate::display::{self, Medium, Stream};
 use crate::driver::{Front, TabId};
 use crate::job::{self, Sign, Signs};
 use crate::json;
+use crate::replies::Reply;
+use crate::screen::names;
 
 /// Longer lines fit no packet.
 const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
+/// The bell rings so often at most.
+const RING_EVERY: Duration = Duration::from_secs(2);
 /// How long a client that was told to stop still waits for its reader.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -40,6 +45,8 @@ const USUAL_COLUMNS: usize = 80;
 pub struct Usage {
     /// A person types them, and can be asked.
     pub person: bool,
+    /// Ring the bell when somebody names this client's user.
+    pub bell: bool,
     /// Events are JSON.
     pub json: bool,
     /// Only what went wrong is said.
@@ -65,6 +72,10 @@ pub struct Lines {
     script: Script,
     /// What was said of how things stand.
     followed: Option<String>,
+    /// What this client's user is called.
+    me: Option<String>,
+    /// When the bell may ring again.
+    next_ring: Instant,
     /// The next line is the answer to a question.
     asking: bool,
     hidden: Option<Hidden>,
@@ -110,7 +121,7 @@ impl Lines {
         let (waiting, cut) = (false, false);
         let input = std::mem::take(&mut usage.input);
         let script = Script::new(input, usage.wait_for.take(), usage.timeout);
-        let followed = None;
+        let (followed, me, next_ring) = (None, None, Instant::now());
         Ok(Self {
             wanted,
             events,
@@ -120,6 +131,8 @@ impl Lines {
             usage,
             script,
             followed,
+            me,
+            next_ring,
             asking,
             hidden,
             interrupts,
@@ -152,7 +165,8 @@ impl Lines {
 impl Front for Lines {
     fn show(&mut self, _tab: TabId, show: &Show) -> io::Result<()> {
         let (stream, text) = display::render(show, Medium::Pipe);
-        if stream == Stream::Data {
+        let said = Said::of(show, self.me.as_deref());
+        if stream == Stream::Data && said != Said::ByMe {
             self.script.hear(&text);
         }
         if self.usage.quiet && !matches!(show, Show::Error(_) | Show::Hint(_)) {
@@ -160,6 +174,13 @@ impl Front for Lines {
         }
         if self.usage.json {
             return self.output.write(Stream::Data, json::show(Timestamp::now(), show));
+        }
+        // Who came or went has been said.
+        if matches!(show, Show::UsersChanged(_)) {
+            return Ok(());
+        }
+        if said == Said::ToMe {
+            self.ring()?;
         }
         // Whoever asked for it: what counts is where it is written to.
         match columns(stream) {
@@ -169,6 +190,7 @@ impl Front for Lines {
     }
 
     fn follow(&mut self, _tab: TabId, status: Status) {
+        self.me.clone_from(&status.me);
         if !self.usage.json || self.usage.quiet {
             return;
         }
@@ -209,6 +231,16 @@ impl Front for Lines {
 }
 
 impl Lines {
+    /// Calls the person, unless that was just done: thousands in a second are one call.
+    fn ring(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if !self.usage.bell || now < self.next_ring {
+            return Ok(());
+        }
+        self.next_ring = now + RING_EVERY;
+        self.output.write(Stream::Data, "\x07".to_owned())
+    }
+
     async fn next_event(&mut self) -> Event {
         loop {
             let (room, failed) = (self.output.room(), self.output.failed());
@@ -283,6 +315,30 @@ async fn next_sign(signs: &mut Option<Signs>) -> Sign {
     }
 }
 
+/// What a message is to this client's user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// They said it.
+    ByMe,
+    /// It names them.
+    ToMe,
+    /// Neither, or no message.
+    Otherwise,
+}
+
+impl Said {
+    fn of(show: &Show, me: Option<&str>) -> Self {
+        let (Show::Text { kind, text }, Some(me)) = (show, me) else { return Self::Otherwise };
+        match Reply::read(*kind, text) {
+            Some(Reply::Message { sender }) if sender == me => Self::ByMe,
+            Some(Reply::Message { sender }) if names(text.get(sender.len()..).unwrap_or_default(), me) => {
+                Self::ToMe
+            }
+            _ => Self::Otherwise,
+        }
+    }
+}
+
 /// Returns how many columns the terminal has that a stream leads to; `None` if it leads elsewhere.
 fn columns(stream: Stream) -> Option<usize> {
     let (is_terminal, size) = match stream {
@@ -342,6 +398,8 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Event> {
 
 #[cfg(test)]
 mod tests {
+    use chat_core::packet::PacketType;
+
     use super::*;
 
     fn lines(mut input: &[u8]) -> Vec<String> {
@@ -359,6 +417,19 @@ mod tests {
     fn lines_lose_their_ends_and_nothing_else() {
         assert_eq!(lines(b"/join\nhello \r\n\n  x"), ["/join", "hello ", "", "  x"]);
         assert!(lines(b"").is_empty());
+    }
+
+    #[test]
+    fn whom_a_message_names_is_told_apart_from_who_said_it() {
+        let said = |text: &str, me| {
+            let show = Show::Text { kind: PacketType::MESSAGE, text: text.to_owned() };
+            Said::of(&show, me)
+        };
+        assert_eq!(said("bob: hello\n", Some("bob")), Said::ByMe);
+        assert_eq!(said("alice: hello, Bob!\n", Some("bob")), Said::ToMe);
+        assert_eq!(said("bob: bobsleigh\n", Some("alice")), Said::Otherwise);
+        assert_eq!(said("alice: hello, bob\n", None), Said::Otherwise);
+        assert_eq!(Said::of(&Show::Note("bob".to_owned()), Some("bob")), Said::Otherwise);
     }
 
     #[test]

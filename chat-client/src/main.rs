@@ -172,7 +172,7 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
             ended.map(say_last_words)
         }
         None => {
-            let mut usage = cli.options.usage(user, cli.action.as_ref());
+            let mut usage = cli.options.usage(settings, user, cli.action.as_ref());
             if let Some(Action::Send { message, .. }) = &cli.action {
                 usage.input = Input::Given(vec![to_send(message)?]);
             }

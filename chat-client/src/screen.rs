@@ -36,6 +36,7 @@ use crate::app::{Event, Question, Show, Status};
 use crate::display::{self, Medium};
 use crate::driver::TabId;
 
+pub(crate) use self::entry::names;
 pub use self::history::HISTORY_LINES;
 pub use self::log::Scrollback;
 pub use self::text::Ruler;

@@ -62,7 +62,9 @@ impl<F> Transcript<F> {
 
 impl<F: Front> Front for Transcript<F> {
     fn show(&mut self, tab: TabId, show: &Show) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
+        // Who came or went is there already.
+        let is_repeated = matches!(show, Show::UsersChanged(_));
+        if let Some(file) = self.file.as_mut().filter(|_| !is_repeated) {
             let (_, text) = display::render(show, Medium::Pipe);
             let now = Timestamp::now().to_zoned(self.zone.clone());
             let beside = if tab == TabId::FIRST { String::new() } else { format!(" [{}]", tab.0 + 1) };

@@ -300,7 +300,9 @@ impl App {
         };
         let Settled { answered, unanswered } = session.requests.settle(now, kind, reply, &session.me);
         match reply {
-            Some(Reply::Joined(who)) if session.me.is(who) => session.joined = true,
+            Some(Reply::Joined(who)) if session.me.is(who) => {
+                (session.joined, session.entered) = (true, true)
+            }
             Some(Reply::Left(who)) if session.me.is(who) => {
                 (session.joined, session.me.login) = (false, None);
             }
@@ -373,9 +375,10 @@ impl App {
     fn users_are(&mut self, now: Instant, names: Vec<String>) {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
         session.requests.settle(now, PacketType::USERLIST, None, &session.me);
+        let is_new = std::mem::take(&mut session.entered) | session.users.is_none();
         if session.users.as_ref() != Some(&names) {
             session.users = Some(names.clone());
-            self.show(Show::Users { names, asked: false });
+            self.show(if is_new { Show::Users { names, asked: false } } else { Show::UsersChanged(names) });
         }
         self.show_users_if_due();
     }

@@ -72,6 +72,8 @@ pub(super) struct Session {
     pub(super) switching: bool,
     pub(super) me: Me,
     pub(super) joined: bool,
+    /// It has just come into the room: the list of who is there is news.
+    pub(super) entered: bool,
     /// Who is in the room, once the server has said so.
     pub(super) users: Option<Vec<String>>,
     pub(super) requests: Requests,
@@ -101,6 +103,7 @@ impl Session {
             since,
             // Whoever has exchanged keys is in the room.
             joined: peer == Peer::January,
+            entered: false,
             peer,
             protection,
             switching: false,

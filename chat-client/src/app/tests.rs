@@ -111,6 +111,7 @@ fn shown(effect: &Effect) -> Option<String> {
         Effect::Show(Show::Users { names, asked }) => {
             format!("{} {}", if *asked { "users!" } else { "users" }, names.join(" "))
         }
+        Effect::Show(Show::UsersChanged(names)) => format!("users~ {}", names.join(" ")),
         Effect::Show(Show::Help(_)) => "help".to_owned(),
         Effect::Show(Show::Note(text)) => format!("* {text}"),
         Effect::Show(Show::Error(text)) => format!("! {text}"),
@@ -293,7 +294,7 @@ fn a_server_of_ours_sends_the_list_once_and_then_its_changes() {
     world.line("/join");
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
     world.packet(PacketType::USERLIST, "Client-1:alice");
-    assert_eq!(world.packet(PacketType::ROSTER, "-alice\n+Bob\n"), ["users Bob Client-1"]);
+    assert_eq!(world.packet(PacketType::ROSTER, "-alice\n+Bob\n"), ["users~ Bob Client-1"]);
     world.line("/join");
     world.line("/users");
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");

@@ -130,7 +130,7 @@ impl Entry {
         let remark = |kind, text: &str| Self::with(at, kind, one_line(text), 0);
         Some(match show {
             Show::Text { kind, text } => Self::of_server(at, *kind, text, me),
-            Show::Users { asked: false, .. } => return None,
+            Show::Users { asked: false, .. } | Show::UsersChanged(_) => return None,
             Show::Users { .. } | Show::Help(_) => {
                 let (_, text) = display::render(show, Medium::Terminal);
                 Self::with(at, Kind::Help, safe(&text), 0)
@@ -318,7 +318,7 @@ fn find_link(body: &str, mut at: usize) -> Option<(usize, usize)> {
 }
 
 /// Tells whether a text has a name in it as a word of its own, in capitals or not.
-fn names(text: &str, name: &str) -> bool {
+pub(crate) fn names(text: &str, name: &str) -> bool {
     let (text, name) = (text.to_lowercase(), name.to_lowercase());
     let borders = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
     text.match_indices(&name).any(|(at, name)| {

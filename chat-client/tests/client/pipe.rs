@@ -389,3 +389,38 @@ fn a_thousand_lines_arrive_in_order() {
     assert_eq!(heard, sent, "{err}");
     assert_eq!(status, 0, "{err}");
 }
+
+#[test]
+fn the_list_is_printed_when_it_is_news_and_what_one_says_oneself_is_not_waited_for() {
+    let (server, home) = (Server::start(), Home::new());
+    let mut child = client(&home, server.address(), &["--join", "--wait-for", "done"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut hear = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(output.read_line(&mut line).unwrap(), 0, "{text:?} was never heard");
+        }
+    };
+    hear("Client-1 joined");
+    for _ in 0..2 {
+        let mut guest = Guest::enter(&home, server.address(), &["--join"]);
+        guest.say("/exit");
+        assert!(guest.child.wait().unwrap().success());
+        hear("left the chat room");
+    }
+    child.stdin.as_mut().unwrap().write_all(b"I am done\n").unwrap();
+    hear("Client-1: I am done");
+    let mut guest = Guest::enter(&home, server.address(), &[]);
+    guest.say("so am I: done");
+    hear("so am I: done");
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
+    assert_eq!(err.matches("in the chat room").count(), 1, "{err}");
+}

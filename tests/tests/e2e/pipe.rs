@@ -62,15 +62,15 @@ fn the_user_list_follows_who_comes_and_goes_and_is_called_what() {
     let last_list = |encryption: &str, input: &str| {
         let arguments = ["connect", "127.0.0.1", &port, "--encryption", encryption];
         let said = home.run_with_input("chat-client", &arguments, input).ended_with(0);
-        let list = said.err.lines().rfind(|line| line.contains("in the chat room"));
+        let list = said.out.lines().rfind(|line| line.contains("in the chat room"));
         list.unwrap_or_else(|| panic!("{said:#?}")).to_owned()
     };
     let list = last_list("noise", "/join\n/register alice pw\n/login alice pw\n/users\n");
-    assert_eq!(list, "* in the chat room: alice");
+    assert_eq!(list, "in the chat room: alice");
     let list = last_list("off", "/join\n/leave\n/users\n");
-    assert_eq!(list, "* nobody is in the chat room");
+    assert_eq!(list, "nobody is in the chat room");
     let list = last_list("classic", "/join\n/leave\n/join\n/users\n");
-    assert!(list.starts_with("* in the chat room: Client-"), "{list}");
+    assert!(list.starts_with("in the chat room: Client-"), "{list}");
 }
 
 #[test]
