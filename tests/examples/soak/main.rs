@@ -31,8 +31,9 @@ use usage::{Acted, Usage};
 /// Clients whose conversation is checked.
 const GOOD_CLIENTS: usize = 24;
 
-/// How long the first wave takes, whose memory the rest is compared with.
-const FIRST_WAVE: Duration = Duration::from_secs(15);
+/// The seconds that the first wave takes, whose memory the rest is compared with: a quarter of the rest, and within these. It has
+/// to be long enough for the allocator to have seen the worst, which takes minutes.
+const FIRST_WAVE_SECONDS: (u64, u64) = (15, 300);
 
 /// How long the server may take to notice that everybody has gone.
 const AFTERMATH: Duration = Duration::from_secs(30);
@@ -89,7 +90,9 @@ async fn soak(args: &Args) -> Result<String, Box<dyn Error>> {
     let before = server.usage()?;
 
     let mut crowd = chaos::Crowd::new(server.address(), args.seed);
-    crowd.behave(args.clients, FIRST_WAVE.min(Duration::from_secs(args.seconds))).await;
+    let (shortest, longest) = FIRST_WAVE_SECONDS;
+    let first_wave = (args.seconds / 4).clamp(shortest, longest).min(args.seconds);
+    crowd.behave(args.clients, Duration::from_secs(first_wave)).await;
     let first = settled(&server, before.descriptors).await?;
     let started = Instant::now();
     crowd.behave(args.clients, Duration::from_secs(args.seconds)).await;
