@@ -307,7 +307,7 @@ impl Options {
     #[must_use]
     pub fn usage(&self, settings: &Settings, user: User, action: Option<&Action>) -> Usage {
         Usage {
-            person: user == User::WithLines,
+            person: matches!(user, User::WithLines | User::AtKeyboard),
             bell: user == User::WithLines && settings.bell,
             json: self.json,
             quiet: matches!(action, Some(Action::Send { .. })),
@@ -332,15 +332,17 @@ impl Options {
             encryption: settings.encryption,
             identity: self.identity,
         };
+        let interactive = matches!(user, User::AtScreen | User::WithLines);
         // A server that is named later must prove to be the same as one that is named here.
         let demanding =
             |server: Destination| Destination { identity: self.identity.or(server.identity), ..server };
         Config {
-            interactive: user != User::Program,
+            interactive,
+            asks: user != User::Program,
             screen: user == User::AtScreen,
-            reconnect: user != User::Program || self.reconnect,
+            reconnect: interactive || self.reconnect,
             allow_plain_passwords: settings.allow_plain_passwords,
-            keyring: user != User::Program || self.password_keyring,
+            keyring: interactive || self.password_keyring,
             dialect: settings.dialect,
             encryption: settings.encryption,
             identity: self.identity,
@@ -382,6 +384,8 @@ pub enum User {
     AtScreen,
     /// A person with lines.
     WithLines,
+    /// A person who types; a program reads what is said.
+    AtKeyboard,
     /// A program.
     Program,
 }
@@ -407,6 +411,12 @@ fn assignment(text: &str) -> Result<(String, String), &'static str> {
 #[must_use]
 pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Tells whether a person types who would see a question, whoever reads standard output.
+#[must_use]
+pub fn can_be_asked() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 #[cfg(test)]

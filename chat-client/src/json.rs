@@ -73,7 +73,8 @@ fn said(kind: PacketType, text: &str) -> Value {
     }
 }
 
-/// Adds the time, and writes what a terminal would obey and what deceives a person as escapes: outside of strings there is nothing of that kind.
+/// Adds the time, and writes what a terminal would obey and what deceives a person as escapes: outside of strings there is
+/// nothing of that kind.
 fn line(at: Timestamp, fields: Value) -> String {
     let mut object = Map::from_iter([("time".to_owned(), json!(format!("{at:.3}")))]);
     if let Value::Object(fields) = fields {

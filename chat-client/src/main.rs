@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chat_client::app::command::Account;
-use chat_client::app::{App, Event, Exit};
+use chat_client::app::{App, Event, Exit, error_chain};
 use chat_client::cli::{self, Action, Cli, User};
 use chat_client::display::{self, Medium};
 use chat_client::driver::{self, Ended};
@@ -151,13 +151,16 @@ async fn converse(cli: &Cli, settings: &Settings) -> anyhow::Result<Exit> {
     // Before there is a screen: a command that fetches a password may have to ask for another.
     let login = login(cli)?;
     let is_scripted = matches!(cli.action, Some(Action::Send { .. } | Action::Watch(_)));
-    let is_person = cli::is_interactive() && !is_scripted && !cli.options.is_for_programs();
+    let is_scripted = is_scripted || cli.options.is_for_programs();
+    let is_person = cli::is_interactive() && !is_scripted;
+    let may_ask = cli::can_be_asked() && !is_scripted;
     let wants_screen = is_person && !cli.options.wants_lines();
     let terminal = if wants_screen { Terminal::start(wishes(settings, &zone)).ok() } else { None };
     start_log(terminal.is_some());
     let user = match (&terminal, is_person) {
         (Some(_), _) => User::AtScreen,
         (None, true) => User::WithLines,
+        (None, false) if may_ask => User::AtKeyboard,
         (None, false) => User::Program,
     };
     let (app, target, first) = client(cli, settings, login, user, &zone)?;
@@ -314,7 +317,7 @@ fn forget(address: &ServerAddress) -> anyhow::Result<Exit> {
 /// Prints the chain of causes once, and what can be done.
 fn report(error: &anyhow::Error) {
     // Nowhere is left to say that standard error is closed.
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+    let _ = writeln!(io::stderr(), "error: {}", error_chain(error.as_ref()));
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<PinsError>()) {
         let _ = writeln!(io::stderr(), "hint: {}", error.hint());
     }

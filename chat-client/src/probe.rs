@@ -68,7 +68,8 @@ impl ProbeError {
 
 /// Asks a server for its identity over the chat protocol: TCP, HELLO, CONNECT, Noise, CONNECT again inside, goodbye.
 ///
-/// `expected` is the only identity to accept; without it any is taken and returned, and believed by nobody yet. Pins are neither read nor written. Takes at most `deadline`.
+/// `expected` is the only identity to accept; without it any is taken and returned, and believed by nobody yet. Pins are
+/// neither read nor written. Takes at most `deadline`.
 ///
 /// # Errors
 ///

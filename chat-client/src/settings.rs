@@ -227,7 +227,8 @@ impl Resolver {
     fn offer(&mut self, name: &str, value: String, source: Source) {
         let Some(row) = TABLE.iter().find(|row| row.name == name) else {
             let nearest = TABLE.iter().map(|row| (strsim::osa_distance(name, row.name), row.name)).min();
-            let meant = nearest.filter(|(distance, _)| *distance <= 3);
+            // One letter in three may be another one.
+            let meant = nearest.filter(|(distance, _)| *distance <= (name.len() / 3).clamp(1, 3));
             let meant = meant.map(|(_, name)| format!("; did you mean {name}?")).unwrap_or_default();
             self.mistakes.push(format!("{source}: there is no setting {name}{meant}"));
             return;

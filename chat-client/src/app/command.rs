@@ -138,7 +138,7 @@ pub enum CommandError {
         instead: &'static str,
     },
     /// The arguments do not fit.
-    #[error("usage: {name} {arguments}")]
+    #[error("usage: {}", format!("{name} {arguments}").trim_end())]
     Usage {
         /// The command.
         name: &'static str,

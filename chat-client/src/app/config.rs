@@ -13,6 +13,8 @@ use crate::link::{Dialect, Encryption};
 pub struct Config {
     /// A person sits at a terminal and can be asked.
     pub interactive: bool,
+    /// A person can be asked for a password, whoever reads what is said.
+    pub asks: bool,
     /// There is a full screen, which has commands of its own.
     pub screen: bool,
     /// Reconnect when the connection is lost.

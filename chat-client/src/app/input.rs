@@ -310,7 +310,7 @@ impl App {
     pub(super) fn interrupt(&mut self, now: Instant) {
         let again = self.interrupted.replace(now).is_some_and(|before| now - before <= AGAIN_WITHIN);
         if self.asked.take().is_some() {
-            self.note("cancelled");
+            self.cancelled();
             return;
         }
         match &self.phase {
@@ -329,6 +329,12 @@ impl App {
             Phase::Leaving { .. } => self.emit(Effect::Quit(Exit::Interrupted)),
             _ => self.stop(now),
         }
+    }
+
+    /// A question is not answered. Whoever reads what is said sees by the exit status that something was not done.
+    fn cancelled(&mut self) {
+        self.failed = true;
+        self.note("cancelled");
     }
 
     /// Leaves without much waiting; asked a second time, at once.
@@ -407,7 +413,7 @@ impl App {
             None if request == AccountRequest::Login && self.config.keyring && !keep => {
                 self.look_for_password(user, plain_agreed);
             }
-            None if self.config.interactive => {
+            None if self.config.asks => {
                 let prompt = format!("password of {user}: ");
                 self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
             }
@@ -449,7 +455,7 @@ impl App {
         self.interrupted = None;
         let Some(asked) = self.asked.take() else { return };
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
-            self.note("cancelled");
+            self.cancelled();
             return;
         };
         let yes = matches!(answer.expose().trim(), "y" | "Y" | "yes");

@@ -164,7 +164,7 @@ impl App {
     }
 
     /// Waits for the next attempt to restore a connection, or gives up.
-    fn wait(&mut self, now: Instant, resume: Resume, error: &LinkError) {
+    fn wait(&mut self, now: Instant, mut resume: Resume, error: &LinkError) {
         if !self.config.interactive && self.backoff.attempts() >= MAX_ATTEMPTS_IN_PIPE {
             self.fail_with(error);
             self.report_unsent(resume.unsent);
@@ -172,7 +172,12 @@ impl App {
             return;
         }
         let wait = self.backoff.next_wait();
-        self.note(format!("{}; reconnecting in {:.1} s", error_chain(error), wait.as_secs_f64()));
+        let reason = error_chain(error);
+        // People see how long it still takes; the same reason twice a minute would drive out what was said before.
+        if !self.config.interactive || resume.reason.as_ref() != Some(&reason) {
+            self.note(format!("{reason}; reconnecting in {:.1} s", wait.as_secs_f64()));
+        }
+        resume.reason = Some(reason);
         self.phase = Phase::Waiting { resume, until: now + wait };
     }
 
@@ -429,10 +434,12 @@ impl App {
                 }
                 self.left(then);
             }
-            Phase::Open(session) => {
+            Phase::Open(mut session) => {
                 self.emit(Effect::Close);
                 self.show(Show::Text { kind: PacketType::DISCONNECT, text });
                 self.fail("the server ended the connection");
+                let unanswered = session.requests.give_up();
+                self.report_unanswered(&unanswered);
                 self.report_unsent(session.gate.map(|gate| gate.unsent).unwrap_or_default());
                 self.without_connection();
             }

@@ -147,6 +147,7 @@ impl Session {
             unsent,
             login: logging_in.or_else(|| self.me.login.clone()).or(awaited),
             lost: now,
+            reason: None,
         }
     }
 }
@@ -164,6 +165,8 @@ pub(super) struct Resume {
     pub(super) login: Option<Login>,
     /// When it was lost.
     pub(super) lost: Instant,
+    /// Why it is not back yet, as was said last.
+    pub(super) reason: Option<String>,
     /// Messages that were typed since.
     pub(super) unsent: VecDeque<String>,
 }

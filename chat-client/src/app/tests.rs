@@ -31,6 +31,7 @@ impl World {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             interactive: false,
+            asks: false,
             screen: false,
             reconnect: false,
             allow_plain_passwords: false,
@@ -45,6 +46,7 @@ impl World {
             join: false,
         };
         change(&mut config);
+        config.asks |= config.interactive;
         Self { app: App::new(config, 1), now: Instant::now() }
     }
 

@@ -13,7 +13,7 @@ pub(super) fn describe(protection: &Protection) -> String {
             let basis = match basis {
                 Basis::Pinned => "the server proved its pinned identity",
                 Basis::FirstContact => "first contact, from now on only this identity is accepted here:",
-                Basis::Demanded => "the server proved the demanded identity",
+                Basis::Demanded => "the server proved the expected identity",
                 Basis::Unverified => "nobody has checked the server's identity",
             };
             format!("encrypted with Noise; {basis} {identity}")

@@ -52,6 +52,7 @@ fn app() -> App {
     let Target { address, dialect, encryption, .. } = target();
     let config = Config {
         interactive: true,
+        asks: true,
         screen: true,
         reconnect: true,
         allow_plain_passwords: false,

@@ -319,12 +319,31 @@ impl From<OwnKeysError> for LinkError {
 /// Writes an error and its causes on one line.
 #[must_use]
 pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = without_number(error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
-        text.push_str(&error.to_string());
+        text.push_str(&without_number(error.to_string()));
         cause = error.source();
     }
     text
+}
+
+/// Takes off the number that the system has for what it says.
+fn without_number(mut text: String) -> String {
+    if let Some(at) = text.rfind(" (os error ").filter(|_| text.ends_with(')')) {
+        text.truncate(at);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_has_no_number() {
+        let absent = LinkError::Lost(io::Error::from_raw_os_error(2));
+        assert_eq!(error_chain(&absent), "the connection was lost: No such file or directory");
+    }
 }

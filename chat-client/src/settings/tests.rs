@@ -69,7 +69,7 @@ fn what_is_said_now_weighs_more_than_what_the_file_says_of_one_server() {
 
 #[test]
 fn every_mistake_is_reported() {
-    let file = "prot = 1\nmouse = 3\ntheme = \"pink\"\n[colours]\ntext = \"mauve-ish\"\n[servers]\nx = 1\n[servers.y]\nport = 0\nname = \"z\"\n";
+    let file = "prot = 1\nnope = 1\nmouse = 3\ntheme = \"pink\"\n[colours]\ntext = \"mauve-ish\"\n[servers]\nx = 1\n[servers.y]\nport = 0\nname = \"z\"\n";
     let environment = |name: &str| (name == "CHAT_CLIENT_ZONE").then(|| "Mars/Base".to_owned());
     let error = resolve(sources(&[("scrollback", "7"), ("colour", "x")], file), environment).unwrap_err();
     insta::assert_snapshot!(error.to_string());

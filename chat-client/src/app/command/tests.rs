@@ -72,7 +72,7 @@ fn what_is_no_command_is_refused_with_help() {
         ("/teleport", "there is no command /teleport"),
         ("/usr/bin/env", "there is no command /usr/bin/env"),
         ("/", "there is no command /"),
-        ("/join now", "usage: /join "),
+        ("/join now", "usage: /join"),
         ("/connect host port", "usage: /connect [host [port]]"),
         ("/connect host 0", "usage: /connect [host [port]]"),
         ("/connect host 1 2", "usage: /connect [host [port]]"),

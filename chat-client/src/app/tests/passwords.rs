@@ -194,3 +194,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_types_for_a_program_is_asked_for_the_password() {
+    let mut world = World::new(|config| config.asks = true).connected();
+    assert_eq!(world.line("/login alice"), ["ask hidden password of alice:"]);
+    assert_eq!(world.answer("secret"), ["send LOGIN alice:secret"]);
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
+    world.line("/login bob");
+    assert_eq!(world.event(Event::Answer(None)), ["* cancelled"]);
+    world.line("/exit");
+    assert_eq!(world.packet(PacketType::DISCONNECT, "bye").last().unwrap(), "quit Failed");
+}
