@@ -54,10 +54,10 @@ impl Desk {
         if let ScreenCommand::Export(file) = command {
             let home = etcetera::home_dir().ok();
             let file = private_file::at_home(Path::new(file), home.as_deref());
-            let said = export(&file, &self.screen.transcript());
+            let said = export(&file, &self.screen.transcript(tab));
             self.show(tab, &said);
         }
-        self.screen.command(command);
+        self.screen.command(tab, command);
     }
 
     /// Takes note that the client wants a line.

@@ -47,7 +47,7 @@ pub use self::theme::{Colours, Theme};
 pub struct Look {
     /// Its colours.
     pub theme: Theme,
-    /// Colours in place of those.
+    /// Colours in place of those. [`Theme::Plain`] has none.
     pub colours: Colours,
     /// Show when things were said, if there is room for it.
     pub timestamps: bool,
@@ -61,6 +61,13 @@ pub struct Look {
     pub scrollback: Scrollback,
     /// What letters are measured with.
     pub ruler: Ruler,
+}
+
+impl Look {
+    /// Returns the colours in place of the theme's; where there are to be none, there are none.
+    pub(crate) fn colours(&self) -> Colours {
+        if self.theme == Theme::Plain { Colours::default() } else { self.colours }
+    }
 }
 
 impl Default for Look {
@@ -258,10 +265,12 @@ impl Screen {
         self.conversation.status.as_ref().is_some_and(status::is_counting)
     }
 
-    /// Writes down everything that is kept, one line and its further lines per entry.
+    /// Writes down everything that is kept of a tab, one line and its further lines per entry.
     #[must_use]
-    pub fn transcript(&self) -> String {
-        let lines = self.conversation.log.entries().map(|entry| {
+    pub fn transcript(&self, tab: TabId) -> String {
+        let conversation = self.conversations().find(|conversation| conversation.tab == tab);
+        let entries = conversation.into_iter().flat_map(|conversation| conversation.log.entries());
+        let lines = entries.map(|entry| {
             let at = entry.at.strftime("%Y-%m-%d %H:%M:%S");
             format!("{at} {} {}\n", entry.kind.mark(), entry.text().replace('\n', "\n    "))
         });

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event as TerminalEvent};
+use ratatui::crossterm::style::force_color_output;
 use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -98,6 +99,9 @@ impl Terminal {
         if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
             return Err(TerminalError(io::ErrorKind::Unsupported.into()));
         }
+        // Which colours there are is the screen's to say, which knows of NO_COLOR. What crossterm makes of that by itself is
+        // to write colours as sequences that end bold and reversed letters, too.
+        force_color_output(true);
         let catch = |kind| signal(kind).map_err(TerminalError);
         let frames = Frames::start(output::write_standard);
         let canvas = ratatui::Terminal::new(CrosstermBackend::new(frames.clone())).map_err(TerminalError)?;

@@ -180,7 +180,8 @@ struct View {
 impl View {
     fn new(wishes: Wishes, context: &Context) -> Self {
         let Wishes { mut look, theme, zone, bell, font, font_size } = wishes;
-        colours::dress(context, theme, look.colours.background, font_size);
+        let background = look.colours.background.filter(|_| theme != Some(Theme::Plain));
+        colours::dress(context, theme, background, font_size);
         let missing = font.and_then(|name| use_font(context, &name).err());
         look.ruler = ruler(context, FontId::proportional(font_size));
         let mut desk = Desk::new(look, &zone);

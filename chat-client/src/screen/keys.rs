@@ -13,6 +13,7 @@ use super::history::Recalled;
 use super::{Act, Conversation, Screen, Search};
 use crate::app::command::{self, ScreenCommand};
 use crate::app::{Event, Show};
+use crate::driver::TabId;
 
 /// What `/keys` shows.
 pub(super) const HELP: &str = "\
@@ -56,26 +57,34 @@ impl Screen {
         }
     }
 
-    /// Does what a command asks of the screen; writing files is `terminal`'s.
-    pub fn command(&mut self, command: &ScreenCommand) {
+    /// Does what a command asks of the screen, in the tab where it was typed: by the time it is obeyed, another may be in
+    /// view. Writing files is `desk`'s.
+    pub fn command(&mut self, tab: TabId, command: &ScreenCommand) {
         match command {
-            ScreenCommand::Search(text) => self.begin_search(text),
-            ScreenCommand::Fold => {
-                let folded = self.conversation.log.toggle_fold();
-                let how = if folded { "in one sentence" } else { "one by one" };
-                self.remark(&Show::Note(format!("who comes and goes is shown {how}")));
+            ScreenCommand::Search(text) if tab == self.tab() => self.begin_search(text),
+            ScreenCommand::Search(_) => {
+                self.remark(tab, &Show::Error("not searched: another tab was in view".to_owned()));
             }
-            ScreenCommand::Clear => self.conversation.log.clear(),
-            ScreenCommand::Keys => self.remark(&Show::Help(HELP.to_owned())),
+            ScreenCommand::Fold => {
+                let Some(conversation) = self.find(tab) else { return };
+                let how = if conversation.log.toggle_fold() { "in one sentence" } else { "one by one" };
+                self.remark(tab, &Show::Note(format!("who comes and goes is shown {how}")));
+            }
+            ScreenCommand::Clear => {
+                if let Some(conversation) = self.find(tab) {
+                    conversation.log.clear();
+                }
+            }
+            ScreenCommand::Keys => self.remark(tab, &Show::Help(HELP.to_owned())),
             ScreenCommand::Export(_) => {}
         }
     }
 
     /// Shows something of the screen's own.
-    pub(super) fn remark(&mut self, show: &Show) {
+    fn remark(&mut self, tab: TabId, show: &Show) {
         // As late as whatever was shown last, so that it begins no day of its own.
         let at = self.last_shown;
-        self.show(self.tab(), at, show);
+        self.show(tab, at, show);
     }
 
     fn press(&mut self, key: KeyEvent) -> Vec<Act> {
@@ -185,7 +194,7 @@ impl Screen {
         self.completion = None;
         // A terminal sends pasted line ends as they were or as Return.
         if !self.line().insert(text) {
-            self.remark(&Show::Error("not pasted: that is too long for a message".to_owned()));
+            self.remark(self.tab(), &Show::Error("not pasted: that is too long for a message".to_owned()));
         }
     }
 
@@ -239,7 +248,7 @@ impl Screen {
             return vec![Act::Tell(Event::EndOfInput)];
         }
         self.ending = true;
-        self.remark(&Show::Note("Ctrl-D again leaves, and so does /exit".to_owned()));
+        self.remark(self.tab(), &Show::Note("Ctrl-D again leaves, and so does /exit".to_owned()));
         Vec::new()
     }
 

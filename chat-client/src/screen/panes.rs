@@ -39,7 +39,7 @@ impl Screen {
 
     /// Returns the colours, and those in place of them.
     pub(crate) fn colours(&self) -> (Theme, Colours) {
-        (self.look.theme, self.look.colours)
+        (self.look.theme, self.look.colours())
     }
 
     /// Tells whether times are to be shown.

@@ -53,6 +53,11 @@ pub(crate) fn width(text: &str) -> usize {
     letters(text).map(|(_, _, width)| width).sum()
 }
 
+/// Tells whether there are letters of several characters, such as most flags and families.
+pub(super) fn has_composed_letters(text: &str) -> bool {
+    !text.is_ascii() && text.graphemes(true).any(|letter| letter.chars().nth(1).is_some())
+}
+
 /// Returns as much of the beginning as fits, with `…` in place of what does not.
 pub(super) fn clip(text: &str, cells: usize) -> String {
     if width(text) <= cells {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
@@ -38,7 +38,7 @@ pub(super) fn draw(screen: &mut Screen, buffer: &mut Buffer, now: Instant) -> Op
         return None;
     }
     let (prompt, input) = input(screen, area.width);
-    buffer.set_style(area, screen.look.colours.ground());
+    buffer.set_style(area, screen.look.colours().ground());
     let wants_users = screen.look.users && has_users(screen);
     let (area, bar) = match area.height {
         4.. if screen.conversations().count() > 1 => {
@@ -110,7 +110,7 @@ fn draw_messages(screen: &mut Screen, buffer: &mut Buffer, area: Rect) {
     if area.is_empty() {
         return;
     }
-    let (theme, colours) = (screen.look.theme, screen.look.colours);
+    let (theme, colours) = (screen.look.theme, screen.look.colours());
     let time_cells = if screen.look.timestamps && area.width >= NARROW { TIME_CELLS } else { 0 };
     let gutter = time_cells + MARK_CELLS;
     let query = screen.search.as_ref().map(|search| search.query.text()).unwrap_or_default();
@@ -255,7 +255,22 @@ fn put(buffer: &mut Buffer, x: u16, y: u16, right: u16, text: &str, style: Style
     if x >= right || text.is_empty() {
         return x;
     }
+    if text::has_composed_letters(text) {
+        redraw_row(buffer, y);
+    }
     buffer.set_stringn(x, y, text, usize::from(right - x), style).0
+}
+
+/// Has a row written whole with this picture and, as ratatui then finds that its cells have changed, with the next one.
+/// Terminals disagree about how wide letters of several characters are, so nobody knows what one has left in the cells
+/// behind.
+fn redraw_row(buffer: &mut Buffer, y: u16) {
+    let area = buffer.area;
+    for x in area.left()..area.right() {
+        if let Some(cell) = buffer.cell_mut((x, y)) {
+            cell.set_diff_option(CellDiffOption::AlwaysUpdate);
+        }
+    }
 }
 
 /// Finds where a text has what is looked for, whatever the case of the letters. The places do not overlap.

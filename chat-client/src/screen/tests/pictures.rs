@@ -56,8 +56,15 @@ fn any_size_can_be_drawn_and_scrolled() {
 
 #[test]
 fn without_colours_and_on_light_ground_everything_is_told_apart() {
-    for theme in [Theme::Dark, Theme::Light, Theme::Plain] {
-        let mut world = World::with(Look { theme, users: false, ..Look::default() });
+    let red = Some(ratatui::style::Color::Red);
+    let own = Colours { text: red, background: red, server: red, notes: red, errors: red, presence: red };
+    for (theme, colours) in [
+        (Theme::Dark, Colours::default()),
+        (Theme::Light, Colours::default()),
+        (Theme::Plain, Colours::default()),
+        (Theme::Plain, own),
+    ] {
+        let mut world = World::with(Look { theme, colours, users: false, ..Look::default() });
         world.say("bob: hello alice");
         world.say("bob: hello");
         world.show(&Show::Error("no".to_owned()));
@@ -78,6 +85,33 @@ fn without_colours_and_on_light_ground_everything_is_told_apart() {
         });
         assert_eq!(colours.count() > 0, theme != Theme::Plain);
     }
+}
+
+#[test]
+fn rows_that_terminals_may_have_drawn_otherwise_are_written_whole_and_others_are_not() {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    let mut before = Buffer::empty(ratatui::layout::Rect::new(0, 0, 40, 6));
+    // How many cells of each row are written anew.
+    let mut written = |world: &mut World| {
+        let mut buffer = Buffer::empty(before.area);
+        world.screen.draw(&mut buffer, world.started);
+        let mut rows = [0; 6];
+        before.diff_iter(&buffer).for_each(|(_, y, _)| rows[usize::from(y)] += 1);
+        before = buffer;
+        rows
+    };
+    world.say("bob: 👍🏽 lovely words");
+    world.say("bob: 日本語 é");
+    written(&mut world);
+    // One row has a letter whose width is a matter of opinion; nothing is written behind its left half.
+    assert_eq!(written(&mut world), [0, 0, 39, 0, 0, 0]);
+    world.say("bob: 日本語 é");
+    world.say("bob: 日本語 é");
+    // What it left is gone from the whole row where it was.
+    assert_eq!(written(&mut world), [39, 37, 37, 0, 0, 0]);
+    world.say("bob: 日本語 é");
+    assert_eq!(written(&mut world), [37, 0, 0, 0, 0, 0]);
+    assert_eq!(written(&mut world), [0; 6]);
 }
 
 #[test]
@@ -119,7 +153,7 @@ fn comings_and_goings_are_one_sentence_or_many() {
     world.text(PacketType::LEAVE, "Server: Client-2 left the chat room");
     let folded = "12:04 ~ Client-1, Client-2, Client-3 and 3 more joined; Client-2 left";
     assert!(world.rows(80, 12).contains(&folded.to_owned()));
-    world.screen.command(&ScreenCommand::Fold);
+    world.screen.command(TabId::FIRST, &ScreenCommand::Fold);
     let rows = world.rows(80, 12);
     assert!(rows.contains(&"          Client-2 left".to_owned()), "{rows:#?}");
     assert!(rows.iter().any(|row| row.ends_with("is shown one by one")));

@@ -98,3 +98,24 @@ fn what_was_being_typed_stays_in_its_tab() {
     world.key(KeyCode::Down);
     assert_eq!(world.screen.conversation.draft.text(), "only for the third");
 }
+
+#[test]
+fn a_command_concerns_the_tab_it_was_typed_in_whichever_is_in_view() {
+    let mut world = several();
+    world.say_in(SECOND, "bob: in the second");
+    world.say_in(THIRD, "bob: in the third");
+    let screen = &mut world.screen;
+    assert_eq!(screen.tab(), THIRD);
+    assert!(screen.transcript(SECOND).ends_with("bob: in the second\n"));
+    screen.command(SECOND, &ScreenCommand::Fold);
+    screen.command(SECOND, &ScreenCommand::Search("bob".to_owned()));
+    assert!(screen.search.is_none());
+    let said = screen.transcript(SECOND);
+    assert!(said.contains("is shown one by one") && said.ends_with("another tab was in view\n"), "{said}");
+    screen.command(SECOND, &ScreenCommand::Clear);
+    assert_eq!(screen.transcript(SECOND), "");
+    screen.command(SECOND, &ScreenCommand::Keys);
+    assert!(!screen.transcript(SECOND).is_empty());
+    assert!(screen.transcript(THIRD).ends_with("bob: in the third\n"));
+    assert_eq!(screen.transcript(THIRD).lines().count(), 1);
+}

@@ -181,9 +181,9 @@ fn what_is_kept_is_bounded() {
     for i in 0..100 {
         world.text(PacketType::JOIN, &format!("Server: Client-{i} joined the chat room"));
     }
-    world.screen.command(&ScreenCommand::Clear);
+    world.screen.command(TabId::FIRST, &ScreenCommand::Clear);
     assert_eq!(world.rows(60, 12)[9], "");
-    assert_eq!(world.screen.transcript(), "");
+    assert_eq!(world.screen.transcript(TabId::FIRST), "");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn searching_goes_up_and_says_when_there_is_no_more() {
     world.key(KeyCode::Esc);
     world.key(KeyCode::Esc);
     assert!(world.screen.is_attended());
-    world.screen.command(&ScreenCommand::Search("line 5".to_owned()));
+    world.screen.command(TabId::FIRST, &ScreenCommand::Search("line 5".to_owned()));
     assert!(world.rows(60, 12).iter().any(|row| row.contains("line 59")));
     assert!(world.ctrl('c').is_empty());
     assert_eq!(world.rows(60, 12)[11], ">");
@@ -216,7 +216,7 @@ fn a_transcript_has_what_was_said_and_when() {
     world.say("bob: hello\nthere");
     world.show(&Show::Note("a remark".to_owned()));
     assert_eq!(
-        world.screen.transcript(),
+        world.screen.transcript(TabId::FIRST),
         "2026-11-22 12:04:00   bob: hello\n    there\n2026-11-22 12:04:00 * a remark\n"
     );
 }
@@ -257,8 +257,8 @@ fn what_was_found_stays_in_view_when_the_search_ends() {
 fn the_screens_own_remarks_are_of_the_day_even_after_everything_was_cleared() {
     let mut world = World::new();
     world.say("bob: hello");
-    world.screen.command(&ScreenCommand::Clear);
-    world.screen.command(&ScreenCommand::Keys);
+    world.screen.command(TabId::FIRST, &ScreenCommand::Clear);
+    world.screen.command(TabId::FIRST, &ScreenCommand::Keys);
     let at = world.at;
     assert!(world.screen.conversation.log.entries().all(|entry| entry.at == at));
     assert!(world.screen.conversation.log.entries().next().is_some());
@@ -272,8 +272,8 @@ fn who_came_and_went_is_found_and_written_down_whether_it_was_drawn_or_not() {
     }
     let expected = "2026-11-22 12:04:00 ~ bob joined\n    carol joined\n    dave joined\n    erin joined\n    frank joined\n";
     for _ in 0..2 {
-        assert_eq!(world.screen.transcript(), expected);
-        world.screen.command(&ScreenCommand::Search("FRANK".to_owned()));
+        assert_eq!(world.screen.transcript(TabId::FIRST), expected);
+        world.screen.command(TabId::FIRST, &ScreenCommand::Search("FRANK".to_owned()));
         assert!(world.screen.search.as_ref().is_some_and(|search| search.found.is_some()));
         world.picture(60, 12);
     }
