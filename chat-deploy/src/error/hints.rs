@@ -131,7 +131,7 @@ fn host_hint(error: &HostError) -> Option<String> {
             "look at that process, end it, and run the same command again".to_owned()
         }
         HostError::ConfigRefused { .. } => {
-            "correct [server] in chat-deploy.toml; the server goes on as it was".to_owned()
+            "correct [server] in chat-deploy.toml; the server is as it was".to_owned()
         }
         HostError::NoRelease { .. } => "`chat-deploy up` deploys one".to_owned(),
         HostError::BadBackup { .. } => "name a file that `chat-deploy down` has written".to_owned(),
@@ -246,9 +246,6 @@ mod tests {
         let source = HostError::ConfigRefused { said: vec!["unknown key".to_owned()] };
         let refused = ApplyError::Host { step: "prepare", what: "config".to_owned(), source };
         // Ports may have been opened before, so that something may well have changed.
-        assert_eq!(
-            apply_hint(&refused),
-            ["correct [server] in chat-deploy.toml; the server goes on as it was"]
-        );
+        assert_eq!(apply_hint(&refused), ["correct [server] in chat-deploy.toml; the server is as it was"]);
     }
 }
