@@ -252,6 +252,11 @@ pub trait Host {
         false
     }
 
+    /// Returns the fingerprint of the SSH host key that the host has proved to have, if it was reached by SSH.
+    fn host_key(&self) -> Option<String> {
+        None
+    }
+
     /// Asks the running server about itself; `None` if it does not answer.
     fn server_status(&self) -> Option<ServerStatus> {
         None

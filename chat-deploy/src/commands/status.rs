@@ -58,6 +58,9 @@ pub(super) fn run(context: &Context<'_>) -> Result<Outcome, Error> {
             let _ = writeln!(report.text, "{}", session.heading());
             report.field("instance", session.instance().as_str());
             report.field("provider", session.provider.as_str());
+            let host_key = session.host.host_key();
+            report.line("host key", host_key.as_ref());
+            report.field("host_key", host_key);
             of_server(context, &session, &mut report)?;
         }
         #[cfg(feature = "ec2")]

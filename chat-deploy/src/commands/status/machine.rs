@@ -75,6 +75,10 @@ fn of_host(
         return Ok(None);
     }
     let session = place.look_into(machine);
+    let host_key = session.as_ref().ok().and_then(|session| session.host.host_key());
+    // A machine that was adopted has no tag with its key, which was told of.
+    report.line("host key", host_key.as_ref().filter(|_| machine.host_keys.is_empty()));
+    report.field("host_key", host_key);
     match session.and_then(|session| of_server(context, &session, report)) {
         Ok(port) => Ok(port),
         Err(Error::UnknownInstance { .. }) => {

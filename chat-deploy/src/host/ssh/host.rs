@@ -21,6 +21,7 @@ use chat_core::noise::Fingerprint;
 
 use super::remote::{Call, Remote, RemoteError};
 use super::tail::Tail;
+use super::trust::fingerprint;
 use crate::config::ServerConfig;
 use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus, backup};
 use crate::instance::InstanceName;
@@ -196,6 +197,10 @@ impl Host for SshHost<'_> {
 
     fn settles_itself(&self) -> bool {
         true
+    }
+
+    fn host_key(&self) -> Option<String> {
+        self.remote.host_key().parse().ok().map(|key| fingerprint(&key))
     }
 
     fn lock(&self) -> Result<Box<dyn Held + '_>, HostError> {
@@ -426,6 +431,9 @@ fn refusal(verb: &'static str, out: &str) -> HostError {
     let failed = |why: &str| HostError::Script { verb, code: Some(REFUSED), said: vec![why.to_owned()] };
     let known = match answer::refusal(out).as_deref() {
         Some(["no-systemd"]) => Some(HostError::Unsuitable { lacks: "systemd".to_owned() }),
+        Some(["old-systemd", version]) => {
+            Some(HostError::Unsuitable { lacks: format!("systemd 247 or later, but {version}") })
+        }
         Some(["no-tool", tool]) => Some(HostError::Unsuitable { lacks: format!("program {tool}") }),
         Some(["instance", there]) => Some(HostError::OtherInstance { there: (*there).to_owned() }),
         Some(["user"]) => Some(HostError::UserTaken),

@@ -39,6 +39,8 @@ fn a_machine_made_by_hand_is_adopted_and_left_standing() {
     assert_eq!((account.groups().len(), account.key_pairs().len()), (1, 1));
     assert_eq!(open_ports(&account), [22, 12345]);
     account.can_chat();
+    let status = account.run(&["status", "--key", &key]).ended_with(0);
+    assert!(status.out.contains(&format!("host key  {host_key}")), "{status:?}");
     let seen = account.run(&named).ended_with(0);
     assert!(!seen.out.contains("not allowed") && seen.out.contains("answers in"), "{seen:?}");
     let calls = account.calls_of(|| {

@@ -93,6 +93,8 @@ fn a_machine_of_ones_own_is_deployed_to_and_left_as_it_was() {
 
     let _ = up(&server()).ended_with(0);
     chat();
+    let status = deploy(&["status"]).ended_with(0);
+    assert!(status.out.contains(&format!("host key  {host_key}")), "{status:?}");
     let _ = up(&server()).ended_with(0);
     let _ = up(&misfit(&machine.home, "silent")).ended_with(1);
     chat();

@@ -109,6 +109,7 @@ fn refused(said: &str) -> String {
 fn refusals_are_errors_of_their_own() {
     for (said, expected) in [
         ("refused no-systemd", "the host has no systemd"),
+        ("refused old-systemd 245", "the host has no systemd 247 or later, but 245"),
         ("refused no-tool gzip", "the host has no program gzip"),
         ("refused instance other", "the host runs the instance other already"),
         ("refused user", "the host has a user chat that chat-deploy has not made"),
