@@ -368,6 +368,22 @@ fn the_log_is_shown_and_followed() {
 }
 
 #[test]
+fn what_is_only_printed_takes_no_settings() {
+    let home = Home::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = home.run(&["completions", shell]).expect(0).out;
+        assert!(script.contains("chat-deploy") && script.contains("ssh-from"), "{shell}: {script}");
+    }
+    let policy: Value = serde_json::from_str(&home.run(&["policy"]).expect(0).out).unwrap();
+    assert!(policy["Statement"].is_array(), "{policy:#}");
+    home.run(&["init"]).expect(0);
+    home.run(&["init"]).expect(1).says("chat-deploy.toml is there already");
+    // What it writes is what is read.
+    home.of_server("status", &[]).expect(1).says("there is no instance myserver");
+    fs::remove_file(home.path().join("chat-deploy.toml")).unwrap();
+}
+
+#[test]
 fn programs_get_json_lines() {
     let (home, port) = (Home::new(), free_port());
     let server = home.server("good");
