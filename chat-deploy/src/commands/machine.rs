@@ -224,7 +224,12 @@ impl<'a> MachinePlace<'a> {
     /// Connects to the host on a machine that runs, to look at it: whatever is found there stays as it is, even the host key
     /// of the user-data.
     pub(super) fn look_into(&self, machine: &Machine) -> Result<Session<'a>, Error> {
-        let (connection, machine) = self.dial_vouched(machine, Expect::Running)?;
+        self.look_into_when(machine, Expect::Running)
+    }
+
+    /// Does so with a machine that may have to be waited for.
+    pub(super) fn look_into_when(&self, machine: &Machine, expect: Expect) -> Result<Session<'a>, Error> {
+        let (connection, machine) = self.dial_vouched(machine, expect)?;
         self.session_over(connection, &machine)
     }
 
@@ -356,6 +361,7 @@ impl<'a> MachinePlace<'a> {
         let Some(machine) = machine.filter(|machine| runs(machine) && !machine.is_untouched()) else {
             return Ok(None);
         };
+        let _looking = self.context.ui.looking(&format!("whether somebody is at work on {}", machine.id));
         match self.look_into(&machine) {
             Ok(session) => Ok(Some(session)),
             Err(error) if self.context.interrupt.is_set() => Err(error),

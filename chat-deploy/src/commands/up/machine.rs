@@ -48,7 +48,14 @@ fn together(
     machine_plan: &Plan,
     machine: &Machine,
 ) -> Result<(), Error> {
-    let session = place.connect_to(machine, Expect::of(machine, context.clock.unix_seconds()))?;
+    let expect = Expect::of(machine, context.clock.unix_seconds());
+    // The host key that came with the user-data is exchanged once somebody has said yes to something.
+    let only_looks = machine.bootstrap_key.is_some() && !args.yes;
+    let session = if only_looks {
+        place.look_into_when(machine, expect)?
+    } else {
+        place.connect_to(machine, expect)?
+    };
     let lock = session.lock()?;
     let state = session.host.state()?;
     let port = server::port(context, &state);
@@ -64,6 +71,12 @@ fn together(
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     let outline = machine_plan.outline().and(plan.outline());
     if agree(context, &place.instance, &place.heading(Some(machine)), &outline, args.yes)? {
+        if only_looks {
+            drop(lock);
+            drop(session);
+            let agreed = cli::Up { yes: true, ..args.clone() };
+            return together(context, &agreed, place, look, machine_plan, machine);
+        }
         lock.keep()?;
         let (first, last) = closing_last(machine_plan);
         place.apply(&first)?;

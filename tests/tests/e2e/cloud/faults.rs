@@ -90,6 +90,21 @@ fn a_machine_that_takes_its_time_is_waited_for() {
 }
 
 #[test]
+fn until_somebody_says_yes_a_machine_keeps_even_the_key_it_came_with() {
+    let account = Account::new();
+    machine_that_was_left_alone(&account);
+    account.in_machine("systemctl start ssh.service");
+    let calls = account.calls_of(|| {
+        let asks = ["up", "--binary", server().to_str().unwrap()].map(str::to_owned);
+        let said = account.run(&asks.each_ref().map(String::as_str)).ended_with(2);
+        let _ = said.complains(&["no terminal to ask on"]);
+    });
+    assert!(calls.iter().all(|call| call.starts_with("Describe")), "{calls:?}");
+    let _ = account.up(&server());
+    account.can_chat();
+}
+
+#[test]
 fn a_machine_that_nothing_was_deployed_to_goes_without_a_backup() {
     let account = Account::new();
     machine_that_was_left_alone(&account);
