@@ -327,8 +327,6 @@ pub struct TypeFacts {
     pub kind: InstanceType,
     /// The processors it has: `x86_64`, `arm64`, `i386`.
     pub architectures: Vec<String>,
-    /// Whether this account's free tier covers it.
-    pub free_tier: bool,
     /// Whether it can run beyond its baseline at a price, so that credits have to be said.
     pub burstable: bool,
 }

@@ -57,7 +57,6 @@ pub(crate) fn facts(kind: &str, architectures: &[&str]) -> TypeFacts {
     TypeFacts {
         kind: InstanceType::new(kind),
         architectures: architectures.iter().map(ToString::to_string).collect(),
-        free_tier: false,
         burstable: true,
     }
 }

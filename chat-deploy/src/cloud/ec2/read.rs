@@ -210,7 +210,6 @@ pub(super) fn type_facts(from: sdk::InstanceTypeInfo) -> Result<TypeFacts, Malfo
     Ok(TypeFacts {
         kind: InstanceType::new(required(from.instance_type, "instanceType")?.as_str()),
         architectures: architectures.iter().map(|name| name.as_str().to_owned()).collect(),
-        free_tier: from.free_tier_eligible.unwrap_or_default(),
         burstable: from.burstable_performance_supported.unwrap_or_default(),
     })
 }

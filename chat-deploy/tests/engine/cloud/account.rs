@@ -481,7 +481,6 @@ pub(super) fn type_facts(types: &[InstanceType]) -> Vec<TypeFacts> {
     let fact = |kind: &InstanceType| TypeFacts {
         kind: kind.clone(),
         architectures: vec!["x86_64".to_owned()],
-        free_tier: true,
         burstable: true,
     };
     types.iter().map(fact).collect()
