@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use crate::programs::{Said, await_that};
 
@@ -30,6 +31,25 @@ fn a_changed_server_takes_over_with_its_accounts() {
     alice.await_line_like("logged in as alice");
     let _ = account.run(&["rollback", "--yes"]).ended_with(0);
     assert_eq!(account.status()["release"], before["release"]);
+    account.can_chat();
+}
+
+#[test]
+fn a_deployer_killed_at_any_moment_of_a_release_leaves_what_the_next_one_can_finish() {
+    let account = Account::new();
+    let _ = account.up(&server());
+    let servers = [server(), changed_server(&account.home, "changed")];
+    for round in 0..8 {
+        let mut deployer = account.start(&up(&servers[usize::from(round % 2 == 0)]));
+        thread::sleep(Duration::from_millis(200 * round));
+        // It may be done already; then there is nothing to kill.
+        let _ = deployer.kill();
+        deployer.wait().unwrap();
+        account.can_chat_soon();
+    }
+    let _ = account.up(&servers[1]);
+    let status = account.status();
+    assert_eq!((&status["server"], &status["release_confirmed"]), (&"healthy".into(), &true.into()));
     account.can_chat();
 }
 
