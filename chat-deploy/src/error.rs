@@ -160,6 +160,9 @@ pub enum Error {
     /// The person said no.
     #[error("cancelled; nothing was changed")]
     Cancelled,
+    /// The person said no to what came to light on the way.
+    #[error("cancelled; what was agreed to before is done")]
+    CancelledLater,
     /// There is no server to deploy.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -354,7 +357,7 @@ impl Error {
             }
             Self::NotWritten { .. } => "name another place with --config FILE".to_owned(),
             Self::NobodyToAsk | Self::NotShown(_) => "add --yes to go ahead without a question".to_owned(),
-            Self::Cancelled => return Vec::new(),
+            Self::Cancelled | Self::CancelledLater => return Vec::new(),
             Self::Build(error) => hints::build_hint(error),
             Self::Host(error) | Self::Observe(ObserveError::Host(error)) => {
                 return hints::host_hints(error);

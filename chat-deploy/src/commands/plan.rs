@@ -53,7 +53,7 @@ fn of_machine(
     };
     let session = place.look_into(&machine)?;
     let state = session.host.state()?;
-    let corrected = super::up::rules_for(&look, server::port(context, &state))?;
+    let corrected = super::up::rules_for(&look, &plan, server::port(context, &state))?;
     let plan = corrected.as_ref().unwrap_or(&plan);
     let outline = plan.outline().and(of_server(context, &session, state)?);
     Ok((place.heading(Some(&machine)), outline))

@@ -65,7 +65,7 @@ fn together(
         // Something will have to be done, and a build takes minutes.
         return Err(Error::NobodyToAsk);
     }
-    let corrected = rules_for(look, port)?;
+    let corrected = rules_for(look, machine_plan, port)?;
     let machine_plan = corrected.as_ref().unwrap_or(machine_plan);
     let release = server::release_for(context, &session, &state)?;
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
@@ -86,13 +86,17 @@ fn together(
     connect::print(context, &session, &config, session.host.identity()?)
 }
 
-/// Plans the rules anew, if the chat has another port than the rules that were there had us think.
-pub(in crate::commands) fn rules_for(look: &Look, port: u16) -> Result<Option<Plan>, Error> {
+/// Plans the rules anew, if the chat has another port than was `planned` for by the rules that were there.
+pub(in crate::commands) fn rules_for(look: &Look, planned: &Plan, port: u16) -> Result<Option<Plan>, Error> {
     if Some(port) == look.spec.chat_port {
         return Ok(None);
     }
     let mut plan = diff(&Spec { chat_port: Some(port), ..look.spec.clone() }, &look.observed)?;
     plan.steps.retain(|step| matches!(step, Step::OpenPorts { .. } | Step::ClosePorts { .. }));
+    // Whom SSH is opened for is the same, and so is what there is to know of that.
+    let warnings = planned.warnings.iter().filter(|warning| !plan.warnings.contains(warning));
+    let warnings: Vec<_> = warnings.cloned().collect();
+    plan.warnings.extend(warnings);
     Ok(Some(plan))
 }
 
@@ -133,7 +137,7 @@ fn in_stages(
     let lock = session.lock()?;
     let state = session.host.state()?;
     session.check_restore(args.restore.as_deref(), &state)?;
-    let corrected = rules_for(look, server::port(context, &state))?.map(|plan| rules_last(&plan).1);
+    let corrected = rules_for(look, plan, server::port(context, &state))?.map(|plan| rules_last(&plan).1);
     let release = match pending {
         Some(pending) => pending.finish(context)?,
         None => server::release_for(context, &session, &state)?,
@@ -143,7 +147,7 @@ fn in_stages(
     let outline = corrected.as_ref().map(Plan::outline).unwrap_or_default().and(plan.outline());
     let is_agreed = args.yes || launch.is_some() || outline.is_empty();
     if !is_agreed {
-        confirm(context, &session.heading(), &outline, "Do this?", false)?;
+        confirm(context, &session.heading(), &outline, "Do this?", false).map_err(later)?;
     }
     let (opening, closing) = closing_last(corrected.as_ref().unwrap_or(&rules));
     place.apply(&opening)?;
@@ -151,6 +155,14 @@ fn in_stages(
     place.apply(&closing)?;
     session.forget_former_addresses(&config)?;
     connect::print(context, &session, &config, session.host.identity()?)
+}
+
+/// Says of a no that something was done before it.
+fn later(error: Error) -> Error {
+    match error {
+        Error::Cancelled => Error::CancelledLater,
+        other => other,
+    }
 }
 
 /// Says what cannot be said yet of a machine that is there and cannot be looked into.
@@ -255,8 +267,13 @@ mod tests {
         });
         let look = Look { spec: changed(spec(), |spec| spec.chat_port = None), observed: stopped };
         let shown = |plan: &Plan| plan.outline().to_string();
-        let (first, rules) = rules_last(&diff(&look.spec, &look.observed).unwrap());
-        let seen = rules_last(&rules_for(&look, 4000).unwrap().unwrap()).1;
+        let mut planned = diff(&look.spec, &look.observed).unwrap();
+        planned.warnings.push("SSH is opened for few".to_owned());
+        let (first, rules) = rules_last(&planned);
+        let corrected = rules_for(&look, &planned, 4000).unwrap().unwrap();
+        assert_eq!(corrected.warnings, planned.warnings);
+        assert_eq!(rules_for(&look, &planned, 4000).unwrap().map(|plan| plan.steps.len()), Some(2));
+        let seen = rules_last(&corrected).1;
         let guessed = diff(&spec(), &look.observed).unwrap();
         insta::assert_snapshot!(format!(
             "# first\n{}\n# then\n{}\n# when 4000 was seen\n{}\n# what would be first with a guess\n{}",
