@@ -14,6 +14,7 @@ use crate::app::command;
 
 /// A line cannot grow beyond this many bytes; a server takes less.
 const MAX_BYTES: usize = 256 * 1024;
+/// What a tab looks like. It is sent as it is.
 const TAB: &str = "    ";
 
 /// A row of the input as it is to be drawn.
@@ -98,9 +99,10 @@ impl Editor {
 
     /// Puts text at the cursor. What would show nothing is left out, and what would make the line too long is refused.
     pub(crate) fn insert(&mut self, text: &str) -> bool {
-        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let joins = |c| matches!(c, '\u{200c}' | '\u{200d}');
-        let keep = |c: &char| *c == '\n' && !self.hidden || !names::is_unprintable(*c) || joins(*c);
+        let keep =
+            |c: &char| *c == '\n' && !self.hidden || *c == '\t' || !names::is_unprintable(*c) || joins(*c);
         let text: String = text.chars().filter(keep).collect();
         if self.text.len() + text.len() > MAX_BYTES {
             return false;
@@ -154,8 +156,8 @@ impl Editor {
         };
         let line = self.text.get(start..).unwrap_or_default().split('\n').next().unwrap_or_default();
         let mut cells = 0;
-        let passed = text::letters(line).take_while(|(_, _, width)| {
-            cells += width;
+        let passed = text::letters(line).take_while(|(_, letter, width)| {
+            cells += if *letter == "\t" { TAB.len() } else { *width };
             cells <= column
         });
         self.cursor = start + passed.map(|(_, letter, _)| letter.len()).sum::<usize>();
@@ -212,7 +214,11 @@ impl Editor {
         let mut used = 0;
         for (at, letter, width) in text::letters(&self.text) {
             let is_secret = at >= secret_start;
-            let width = if is_secret { 1 } else { width };
+            let (letter, width) = match letter {
+                _ if is_secret => (letter, 1),
+                "\t" => (TAB, TAB.len()),
+                _ => (letter, width),
+            };
             if letter != "\n" && used + width > cells {
                 layout.rows.push(InputRow::default());
                 used = 0;
@@ -373,10 +379,26 @@ mod tests {
         assert_eq!(editor.lay_out(4).cursor, (0, 2));
     }
 
+    #[test]
+    fn a_tab_is_kept_and_looks_like_spaces() {
+        let mut editor = typed("a\tb\nabcdefg");
+        assert_eq!(editor.text(), "a\tb\nabcdefg");
+        assert_eq!(editor.lay_out(20).rows[0].open, "a    b");
+        assert!(editor.go_line(true));
+        assert_eq!(editor.lay_out(20).cursor, (0, 6));
+        editor.go(To::Left);
+        editor.go(To::Left);
+        assert_eq!((shown(&editor).as_str(), editor.lay_out(20).cursor), ("a|\tb\nabcdefg", (0, 1)));
+        assert!(editor.go_line(false));
+        assert_eq!(editor.lay_out(20).cursor, (1, 1));
+        editor.set("/login alice a\tb");
+        assert_eq!(editor.lay_out(20).rows[0].secret, "***");
+    }
+
     proptest! {
         #[test]
         fn no_keys_put_the_cursor_inside_a_letter(
-            text in "[ab \n日e\u{301}]{0,20}",
+            text in "[ab \n\t日e\u{301}]{0,20}",
             keys in proptest::collection::vec(0..12u8, 0..40),
         ) {
             let mut editor = typed(&text);
