@@ -274,6 +274,7 @@ fn wishes(settings: &Settings, zone: &str) -> Wishes {
             users,
             fold,
             title: settings.title.clone(),
+            servers: settings.servers.keys().cloned().collect(),
             scrollback,
             ruler: Ruler::default(),
         },

@@ -1,6 +1,6 @@
 //! The full screen as a pure state machine: what is said and typed goes in, a picture and what the person wants come out.
 //!
-//! `entry` and `log` are the messages, `editor`, `history`, `completion` and `keys` the typing, `view`, `status` and `theme`
+//! `entry`, `help` and `log` are the messages, `editor`, `history`, `completion` and `keys` the typing, `view`, `status` and `theme`
 //! the picture on a terminal, `panes` what a window draws, `text` how wide things are. The terminal itself is `terminal`'s,
 //! the window `window`'s, files and the clock are `desk`'s.
 //!
@@ -9,6 +9,7 @@
 mod completion;
 mod editor;
 mod entry;
+mod help;
 mod history;
 mod keys;
 mod log;
@@ -57,6 +58,8 @@ pub struct Look {
     pub fold: bool,
     /// What the title of the terminal's window begins with.
     pub title: String,
+    /// What the settings call servers, for completion.
+    pub servers: Vec<String>,
     /// How much is kept.
     pub scrollback: Scrollback,
     /// What letters are measured with.
@@ -79,6 +82,7 @@ impl Default for Look {
             users: true,
             fold: true,
             title: "chat".to_owned(),
+            servers: Vec::new(),
             scrollback: Scrollback { entries: 10_000, bytes: 32 * 1024 * 1024 },
             ruler: Ruler::default(),
         }
@@ -149,6 +153,8 @@ struct Search {
 #[derive(Debug)]
 pub struct Screen {
     look: Look,
+    /// What `/keys` shows.
+    keys: &'static str,
     /// The conversations left of the one in view, which is apart so that there always is one, and right of it.
     left: Vec<Conversation>,
     conversation: Conversation,
@@ -173,6 +179,7 @@ impl Screen {
             conversation: Conversation::new(TabId::FIRST, &look),
             right: VecDeque::new(),
             look,
+            keys: keys::HELP,
             history: History::new(history),
             last_shown: DateTime::default(),
             completion: None,
@@ -196,7 +203,11 @@ impl Screen {
         let me = conversation.status.as_ref().and_then(|status| status.me.as_deref());
         let Some(entry) = Entry::new(at, show, me) else { return false };
         let calls = matches!(entry.kind, Kind::Message { mention: true, .. });
+        let explains = entry.kind == Kind::Help;
         conversation.log.push(entry, attended);
+        if explains {
+            conversation.log.scroll_to_newest();
+        }
         calls
     }
 

@@ -185,6 +185,7 @@ impl View {
         let missing = font.and_then(|name| use_font(context, &name).err());
         look.ruler = ruler(context, FontId::proportional(font_size));
         let mut desk = Desk::new(look, &zone);
+        desk.screen.explain_keys(keys::HELP);
         if let Some(error) = missing {
             let text = crate::app::error_chain(&error);
             desk.show(TabId::FIRST, &Show::Error(text));

@@ -41,7 +41,7 @@ impl App {
                 self.fail(error.to_string());
                 self.hint("/help lists the commands; // sends a line that begins with a slash");
                 if self.config.screen {
-                    self.hint("the line is still there to be corrected; Ctrl-U empties it");
+                    self.hint("the line is still there to be corrected");
                 }
             }
         }

@@ -6,8 +6,8 @@ use crate::app::command::{self, Argument};
 pub(super) struct Known<'a> {
     /// Who is in the room.
     pub(super) names: &'a [String],
-    /// The server that is talked with.
-    pub(super) address: Option<String>,
+    /// The servers that have a name, and those that are talked with.
+    pub(super) servers: Vec<String>,
 }
 
 /// A completion under way.
@@ -70,9 +70,15 @@ fn find(before: &str, typed: &str, known: &Known<'_>) -> Vec<String> {
                 Argument::OneOf(choices) => {
                     matching(&mut choices.iter().map(|choice| (*choice).to_owned()), " ")
                 }
-                Argument::Command => matching(&mut command::names().map(str::to_owned), ""),
+                // With the slash or without: `/help` takes both.
+                Argument::Command if typed.starts_with('/') => {
+                    matching(&mut command::names().map(str::to_owned), "")
+                }
+                Argument::Command => {
+                    matching(&mut command::names().map(|name| name.trim_start_matches('/').to_owned()), "")
+                }
                 Argument::Name => matching(&mut known.names.iter().cloned(), " "),
-                Argument::Server => matching(&mut known.address.iter().cloned(), ""),
+                Argument::Server => matching(&mut known.servers.iter().cloned(), ""),
                 Argument::Zone => matching(&mut jiff::tz::db().available().map(|zone| zone.to_string()), ""),
             }
         }
@@ -88,7 +94,8 @@ mod tests {
     /// Completes at the end of the line, `times` times.
     fn complete(line: &str, times: usize) -> Option<String> {
         let names = ["alice".to_owned(), "Alfred".to_owned(), "two words".to_owned()];
-        let known = Known { names: &names, address: Some("home:1".to_owned()) };
+        let servers = ["office", "home", "home:1"].map(str::to_owned).to_vec();
+        let known = Known { names: &names, servers };
         let mut completion = Completion::begin(line, line.len(), &known)?;
         (1..times).for_each(|_| completion.turn(true));
         Some(format!("{}{}", &line[..completion.start], completion.text()))
@@ -99,11 +106,15 @@ mod tests {
         for (line, expected) in [
             ("/jo", Some("/join ")),
             ("/encryption cl", Some("/encryption classic ")),
-            ("/help enc", None),
+            ("/help enc", Some("/help encryption")),
+            ("/help jo", Some("/help join")),
+            ("/help x", None),
             ("/help /enc", Some("/help /encryption")),
             ("/date Europe/Par", Some("/date Europe/Paris")),
             ("/time europe/par", Some("/time Europe/Paris")),
-            ("/connect h", Some("/connect home:1")),
+            ("/connect h", Some("/connect home")),
+            ("/connect o", Some("/connect office")),
+            ("/connect home:", Some("/connect home:1")),
             ("/join al", None),
             ("al", Some("alice: ")),
             ("hello AL", Some("hello alice ")),
@@ -120,7 +131,7 @@ mod tests {
     fn candidates_come_one_after_the_other_and_what_was_typed_last() {
         let seen: Vec<_> = (1..=4).filter_map(|times| complete("hi al", times)).collect();
         assert_eq!(seen, ["hi alice ", "hi Alfred ", "hi al", "hi alice "]);
-        let known = Known { names: &["bob".to_owned()], address: None };
+        let known = Known { names: &["bob".to_owned()], servers: Vec::new() };
         let mut completion = Completion::begin("b", 1, &known).unwrap();
         completion.turn(false);
         assert_eq!(completion.text(), "b");

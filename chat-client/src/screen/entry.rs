@@ -6,6 +6,7 @@ use std::ops::Range;
 use chat_core::packet::PacketType;
 use jiff::civil::DateTime;
 
+use super::help;
 use super::text::{self, Ruler};
 use crate::app::Show;
 use crate::display::{self, Medium};
@@ -90,7 +91,15 @@ pub(crate) struct Part<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     who: String,
+    /// Where in that the name begins of whoever it concerns, in bytes.
+    name_at: usize,
     what: What,
+}
+
+impl Change {
+    fn name(&self) -> &str {
+        self.who.get(self.name_at..).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +108,17 @@ enum What {
     Left,
     LoggedIn,
     LoggedOut,
+}
+
+/// What the text is made of, if it is not always the same.
+#[derive(Clone, Debug)]
+enum Source {
+    /// It is.
+    Text,
+    /// Comings and goings, which are one sentence or many.
+    Changes(Vec<Change>),
+    /// An explanation, whose columns depend on the width.
+    Help(String),
 }
 
 /// One thing in the message pane.
@@ -111,7 +131,7 @@ pub(crate) struct Entry {
     text: String,
     /// How much of the beginning of the text is the name of who said it, in bytes.
     name_len: usize,
-    changes: Vec<Change>,
+    source: Source,
     layout: Option<Layout>,
 }
 
@@ -131,9 +151,13 @@ impl Entry {
         Some(match show {
             Show::Text { kind, text } => Self::of_server(at, *kind, text, me),
             Show::Users { asked: false, .. } | Show::UsersChanged(_) => return None,
-            Show::Users { .. } | Show::Help(_) => {
+            Show::Users { .. } => {
                 let (_, text) = display::render(show, Medium::Terminal);
                 Self::with(at, Kind::Help, safe(&text), 0)
+            }
+            Show::Help(text) => {
+                let entry = Self::with(at, Kind::Help, safe(text), 0);
+                Self { source: Source::Help(entry.text.clone()), ..entry }
             }
             Show::Note(text) => remark(Kind::Note, text),
             Show::Error(text) => remark(Kind::Error, text),
@@ -143,13 +167,15 @@ impl Entry {
 
     fn with(at: DateTime, kind: Kind, text: String, name_len: usize) -> Self {
         let text = cut(text, MAX_TEXT_BYTES);
-        Self { at, kind, text, name_len, changes: Vec::new(), layout: None }
+        Self { at, kind, text, name_len, source: Source::Text, layout: None }
     }
 
     fn of_server(at: DateTime, kind: PacketType, text: &str, me: Option<&str>) -> Self {
-        let change = |who: &str, what| Self {
-            changes: vec![Change { who: cut(one_line(who), MAX_NAME_BYTES), what }],
-            ..Self::with(at, Kind::Presence, String::new(), 0)
+        let change = |before: &str, name: &str, what| {
+            let (before, name) = (cut(one_line(before), MAX_NAME_BYTES), cut(one_line(name), MAX_NAME_BYTES));
+            let change = Change { who: format!("{before}{name}"), name_at: before.len(), what };
+            let source = Source::Changes(vec![change]);
+            Self { source, ..Self::with(at, Kind::Presence, String::new(), 0) }
         };
         match Reply::read(kind, text) {
             Some(Reply::Message { sender }) => {
@@ -160,19 +186,23 @@ impl Entry {
                 let text = format!("{sender}{}", safe(body));
                 Self::with(at, Kind::Message { own, mention }, text, sender.len())
             }
-            Some(Reply::Joined(who)) => change(who, What::Joined),
-            Some(Reply::Left(who)) => change(who, What::Left),
+            Some(Reply::Joined(who)) => change("", who, What::Joined),
+            Some(Reply::Left(who)) => change("", who, What::Left),
             Some(Reply::LoggedIn { client, user }) => {
-                change(&format!("{client} logged in as {user}"), What::LoggedIn)
+                change(&format!("{client} logged in as "), user, What::LoggedIn)
             }
-            Some(Reply::LoggedOut(who)) => change(who, What::LoggedOut),
+            Some(Reply::LoggedOut(who)) => change("", who, What::LoggedOut),
             _ => Self::with(at, Kind::Server, safe(text.strip_prefix("Server: ").unwrap_or(text)), 0),
         }
     }
 
     /// Returns everything it says, whether it was ever laid out and however much of it is in one sentence then.
     pub(super) fn text(&self) -> Cow<'_, str> {
-        if self.kind == Kind::Presence { unfold(&self.changes).into() } else { self.text.as_str().into() }
+        match &self.source {
+            Source::Text => self.text.as_str().into(),
+            Source::Changes(changes) => unfold(changes).into(),
+            Source::Help(text) => text.as_str().into(),
+        }
     }
 
     /// Returns the name of who said it.
@@ -183,20 +213,31 @@ impl Entry {
     /// Returns about how much memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         // Only what is in view is laid out, so that is not counted. The text of comings and goings is made of the names, in either way.
-        let names: usize = self.changes.iter().map(|change| change.who.len() + size_of::<Change>()).sum();
-        let text = if self.kind == Kind::Presence { names } else { self.text.len() };
-        size_of::<Self>() + 64 + names + text
+        let source = match &self.source {
+            Source::Text => self.text.len(),
+            Source::Changes(changes) => {
+                2 * changes.iter().map(|change| change.who.len() + size_of::<Change>()).sum::<usize>()
+            }
+            Source::Help(text) => 2 * text.len(),
+        };
+        size_of::<Self>() + 64 + source
     }
 
     /// Tells whether another entry can be a part of this one: both tell of comings and goings on one day.
     pub(super) fn absorbs(&self, other: &Self) -> bool {
-        let alike = self.kind == Kind::Presence && other.kind == Kind::Presence;
-        alike && self.at.date() == other.at.date() && self.changes.len() < MAX_CHANGES
+        match (&self.source, &other.source) {
+            (Source::Changes(changes), Source::Changes(_)) => {
+                self.at.date() == other.at.date() && changes.len() < MAX_CHANGES
+            }
+            _ => false,
+        }
     }
 
     /// Takes another entry in.
     pub(super) fn absorb(&mut self, other: Self) {
-        self.changes.extend(other.changes);
+        if let (Source::Changes(changes), Source::Changes(more)) = (&mut self.source, other.source) {
+            changes.extend(more);
+        }
         self.layout = None;
     }
 
@@ -206,10 +247,13 @@ impl Entry {
         if self.layout.as_ref().is_some_and(|layout| layout.width == width && layout.folded == folded) {
             return;
         }
-        if self.kind == Kind::Presence {
-            self.text = if folded { fold(&self.changes) } else { unfold(&self.changes) };
+        match &self.source {
+            Source::Text => {}
+            Source::Changes(changes) => self.text = if folded { fold(changes) } else { unfold(changes) },
+            Source::Help(text) => self.text = help::lay_out(text, width, ruler),
         }
-        let rows = text::wrap(&self.text, width, width.saturating_sub(ruler.indent(INDENT)), ruler);
+        let rest = width.saturating_sub(ruler.indent(self.indent(1)));
+        let rows = text::wrap(&self.text, width, rest, ruler);
         self.layout = Some(Layout { width, folded, rows, marks: self.marks() });
     }
 
@@ -226,6 +270,12 @@ impl Entry {
     /// Counts the rows; one if it has not been laid out.
     pub(super) fn rows(&self) -> usize {
         self.layout.as_ref().map_or(1, |layout| layout.rows.len())
+    }
+
+    /// Returns by how many letters a row is set off.
+    pub(crate) fn indent(&self, row: usize) -> usize {
+        // Explanations have been set off already.
+        if row > 0 && !matches!(self.source, Source::Help(_)) { INDENT } else { 0 }
     }
 
     /// Goes through the parts of a row: what they say and how they look.
@@ -349,26 +399,62 @@ fn one_line(text: &str) -> String {
     safe(text).replace('\n', "\u{fffd}")
 }
 
-/// Puts comings and goings into one sentence, each kind once, in the order in which they began.
+/// Puts comings and goings into one sentence: what has become of each person, whatever was in between, and each outcome
+/// once, in the order in which they began.
 fn fold(changes: &[Change]) -> String {
-    let mut kinds: Vec<What> = Vec::new();
+    let mut outcomes: Vec<Outcome<'_>> = Vec::new();
     for change in changes {
-        if !kinds.contains(&change.what) {
-            kinds.push(change.what);
+        let earlier = outcomes.iter().position(|outcome| outcome.continues_with(change));
+        match earlier.and_then(|at| outcomes.get_mut(at)) {
+            Some(outcome) if change.what.is_movement() => outcome.change = change,
+            Some(_) => {
+                // Whoever logs in and out again and again is last what they are.
+                earlier.map(|at| outcomes.remove(at));
+                outcomes.push(Outcome { first: change.what, change });
+            }
+            None => outcomes.push(Outcome { first: change.what, change }),
         }
     }
-    let of_kind = |what: What| {
-        let who: Vec<&str> =
-            changes.iter().filter(|change| change.what == what).map(|c| c.who.as_str()).collect();
+    let mut kinds: Vec<&str> = Vec::new();
+    for verb in outcomes.iter().map(Outcome::verb) {
+        if !kinds.contains(&verb) {
+            kinds.push(verb);
+        }
+    }
+    let of_kind = |verb: &str| {
+        let outcomes = outcomes.iter().filter(|outcome| outcome.verb() == verb);
+        let who: Vec<&str> = outcomes.map(|outcome| outcome.change.who.as_str()).collect();
         match who.as_slice() {
             [first, second, third, _, _, ..] => {
                 let more = who.len() - 3;
-                format!("{first}, {second}, {third} and {more} more{}", what.verb())
+                format!("{first}, {second}, {third} and {more} more{verb}")
             }
-            _ => format!("{}{}", who.join(", "), what.verb()),
+            _ => format!("{}{verb}", who.join(", ")),
         }
     };
     kinds.into_iter().map(of_kind).collect::<Vec<_>>().join("; ")
+}
+
+/// What has become of somebody.
+struct Outcome<'a> {
+    first: What,
+    /// The last thing that happened.
+    change: &'a Change,
+}
+
+impl Outcome<'_> {
+    /// Tells whether it was the same person, and the same kind of thing: who logs out may stay.
+    fn continues_with(&self, change: &Change) -> bool {
+        self.change.name() == change.name() && self.first.is_movement() == change.what.is_movement()
+    }
+
+    fn verb(&self) -> &'static str {
+        match (self.first, self.change.what) {
+            (What::Joined, What::Left) => " joined and left",
+            (What::Left, What::Joined) => " left and came back",
+            (_, last) => last.verb(),
+        }
+    }
 }
 
 fn unfold(changes: &[Change]) -> String {
@@ -378,6 +464,10 @@ fn unfold(changes: &[Change]) -> String {
 }
 
 impl What {
+    fn is_movement(self) -> bool {
+        matches!(self, Self::Joined | Self::Left)
+    }
+
     fn verb(self) -> &'static str {
         match self {
             Self::Joined => " joined",

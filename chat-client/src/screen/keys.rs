@@ -15,15 +15,22 @@ use crate::app::command::{self, ScreenCommand};
 use crate::app::{Event, Show};
 use crate::driver::TabId;
 
-/// What `/keys` shows.
+/// What `/keys` shows on a terminal.
 pub(super) const HELP: &str = "\
-Return sends, Alt-Return or Ctrl-J begins another line, Tab completes commands, names and time zones
-Up and Down (Ctrl-P, Ctrl-N) bring back what was typed before, Ctrl-R what has in it what is typed now
-PageUp, PageDown, the wheel: scroll; Ctrl-Home, Ctrl-End: to the beginning, to the end
-Alt-1 to Alt-9, Alt-Left and Alt-Right, Ctrl-PageUp and Ctrl-PageDown: another server's tab
-Ctrl-F searches above, again with Ctrl-F or Return; Esc ends that
-Ctrl-A Ctrl-E Alt-B Alt-F move; Ctrl-W Ctrl-U Ctrl-K Alt-D delete and Ctrl-Y brings that back
-Ctrl-L draws everything anew, Ctrl-Z suspends, on an empty line Ctrl-C or Ctrl-D twice leaves
+Return; Alt-Return, Ctrl-J           send; begin another line
+Tab, Shift-Tab                       complete a command, its argument, a name; the next, the one before
+Up, Down, Ctrl-P, Ctrl-N             what was typed before, in earlier sessions too
+Ctrl-R                               what was typed before and has in it what is typed now; again, the one before
+PageUp, PageDown, the wheel          scroll
+Ctrl-Home; Ctrl-End, Esc             to the beginning; to the end
+Alt-1 to Alt-9, Alt-Left, Alt-Right  another server's tab, and so do Ctrl-PageUp and Ctrl-PageDown
+Ctrl-F, then Return or Ctrl-F; Esc   search, further up; end the search, with what was found in view
+Ctrl-A E B F, Alt-B F                move, as in a shell
+Ctrl-W U K D H, Alt-D; Ctrl-Y        delete, as in a shell; bring back
+Ctrl-L, Ctrl-Z                       draw anew, suspend
+Ctrl-C                               empty the line; on an empty one twice within five seconds: leave
+Ctrl-D                               delete a letter; on an empty line twice: leave
+the mouse with Shift                 select text (on macOS with Fn or Option)
 ";
 
 /// How many rows the wheel scrolls.
@@ -75,7 +82,7 @@ impl Screen {
                     conversation.log.clear();
                 }
             }
-            ScreenCommand::Keys => self.remark(tab, &Show::Help(HELP.to_owned())),
+            ScreenCommand::Keys => self.remark(tab, &Show::Help(self.keys.to_owned())),
             ScreenCommand::Export(_) => {}
         }
     }
@@ -272,6 +279,11 @@ impl Screen {
     }
 
     fn complete(&mut self, forward: bool) {
+        let addresses = self.conversations().filter_map(|tab| Some(tab.status.as_ref()?.address.to_string()));
+        let mut servers: Vec<String> = addresses.collect();
+        servers.sort();
+        servers.dedup();
+        servers.splice(..0, self.look.servers.iter().cloned());
         let draft = &mut self.conversation.draft;
         match &mut self.completion {
             Some(completion) => completion.turn(forward),
@@ -279,7 +291,7 @@ impl Screen {
                 let status = self.conversation.status.as_ref();
                 let known = Known {
                     names: status.and_then(|status| status.users.as_deref()).unwrap_or_default(),
-                    address: status.map(|status| status.address.to_string()),
+                    servers,
                 };
                 self.completion = Completion::begin(draft.text(), draft.cursor(), &known);
             }

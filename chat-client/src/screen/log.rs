@@ -171,6 +171,16 @@ impl Log {
         self.place = None;
     }
 
+    /// Scrolls to the beginning of the newest entry, if it is longer than the pane.
+    pub(super) fn scroll_to_newest(&mut self) {
+        let height = self.height.max(1);
+        self.place = self.last_place().filter(|last| last.row >= height);
+        if let Some(place) = &mut self.place {
+            place.row = height - 1;
+        }
+        self.settle();
+    }
+
     pub(super) fn scroll_to_start(&mut self) {
         self.place = Some(Place { serial: self.first, row: 0 });
         self.settle();

@@ -6,7 +6,7 @@ use super::{Screen, status, view};
 use crate::app::Status;
 
 pub(crate) use super::editor::Editor;
-pub(crate) use super::entry::{Entry, INDENT, Kind, Part as RowPart, Role};
+pub(crate) use super::entry::{Entry, Part as RowPart, Role};
 pub(crate) use super::log::{Log, Row};
 pub(crate) use super::status::name;
 pub(crate) use super::theme::{Colours, Part, Theme};
@@ -35,6 +35,11 @@ impl Screen {
     /// Changes the colours.
     pub(crate) fn set_theme(&mut self, theme: Theme) {
         self.look.theme = theme;
+    }
+
+    /// Has `/keys` show something else than the keys of a terminal.
+    pub(crate) fn explain_keys(&mut self, keys: &'static str) {
+        self.keys = keys;
     }
 
     /// Returns the colours, and those in place of them.

@@ -1,5 +1,6 @@
 //! The status line and the title: who, where, how well protected, how far away.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::theme::Part;
@@ -11,6 +12,10 @@ use crate::link::{Basis, Protection};
 const SEPARATOR: &str = " · ";
 /// The longest name of somebody or of a server that the title and the status line show, in cells.
 const MAX_NAME: usize = 32;
+/// An address that has to be cut to fewer cells than this says nothing any more.
+const LEAST_ADDRESS: usize = 8;
+/// As many cells a tab takes at least, so that it says which it is.
+pub(super) const LEAST_TAB: usize = 12;
 
 /// Tells whether the status line counts seconds.
 pub(super) fn is_counting(status: &Status) -> bool {
@@ -28,23 +33,87 @@ pub(super) fn title(beginning: &str, status: Option<&Status>, (unread, mentions)
     format!("{unread}{}{place}", safe(beginning))
 }
 
-/// Writes what the line of tabs says of one in `cells` cells: its number, where it leads, and what is unread there.
+/// Writes what the line of tabs says of one in `cells` cells: its number, what is unread there, and where it leads.
 pub(super) fn tab(conversation: &Conversation, number: usize, cells: usize) -> String {
     let unread = match conversation.log.unread() {
         (0, _) => String::new(),
         (unread, 0) => format!("({unread}) "),
         (unread, _) => format!("({unread}!) "),
     };
-    let number = format!(" {number} ");
     let place = conversation.status.as_ref().map(|status| safe(&status.place())).unwrap_or_default();
-    // The count is what somebody looks for, so the name gives way.
-    let place = text::clip(&place, cells.saturating_sub(text::width(&number) + 1 + unread.len()));
-    text::clip(&format!("{number}{place} {unread}"), cells)
+    // The number is what is pressed and the count what somebody looks for, so the name comes last and gives way.
+    let known = format!(" {number} {unread}");
+    let place = text::clip(&place, cells.saturating_sub(text::width(&known) + 1));
+    text::clip(&format!("{known}{place} "), cells)
+}
+
+/// Says which tabs are drawn in `cells` cells, given how many each of them takes: the current one, and those beside it as far
+/// as there is room.
+pub(super) fn tabs_in_view(widths: &[usize], current: usize, cells: usize) -> Range<usize> {
+    let (mut start, mut end) = (current, current + 1);
+    let mut left = cells.saturating_sub(widths.get(current).copied().unwrap_or_default());
+    loop {
+        let room = |place: usize, left: usize| widths.get(place).and_then(|width| left.checked_sub(*width));
+        let after = room(end, left);
+        end += usize::from(after.is_some());
+        left = after.unwrap_or(left);
+        let before = start.checked_sub(1).and_then(|place| room(place, left));
+        start -= usize::from(before.is_some());
+        left = before.unwrap_or(left);
+        if after.is_none() && before.is_none() {
+            return start..end;
+        }
+    }
 }
 
 /// Writes the status line, in parts that look different; together they take no more than `cells`. What matters least is
-/// left out first: it comes last.
+/// left out first, and what should worry somebody last.
 pub(super) fn line(status: &Status, now: Instant, cells: usize) -> Vec<(Part, String)> {
+    let address = safe(&status.address.to_string());
+    for brevity in Brevity::ALL {
+        let parts = parts(status, now, brevity, &address);
+        let Some(over) = length(&parts).checked_sub(cells).filter(|over| *over > 0) else {
+            return fit(parts, cells);
+        };
+        let left = text::width(&address).saturating_sub(over);
+        if brevity == Brevity::NoCount && left >= LEAST_ADDRESS {
+            let address = text::clip(&address, left);
+            return fit(self::parts(status, now, brevity, &address), cells);
+        }
+    }
+    let warnings = parts(status, now, Brevity::Warnings, &address);
+    // Where nothing is wrong, as much of the name as there is room for.
+    let least = if warnings.is_empty() { parts(status, now, Brevity::NoAddress, &address) } else { warnings };
+    fit(least, cells)
+}
+
+/// How much of what there is to say is left out: each leaves out what those before it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Brevity {
+    Whole,
+    NoRoundTrip,
+    NoFingerprint,
+    NoCount,
+    /// Nor how it is encrypted, if it is.
+    NoEncryption,
+    NoAddress,
+    /// What is wrong and nothing else.
+    Warnings,
+}
+
+impl Brevity {
+    /// All but the last, which is for where nothing else fits.
+    const ALL: [Self; 6] = [
+        Self::Whole,
+        Self::NoRoundTrip,
+        Self::NoFingerprint,
+        Self::NoCount,
+        Self::NoEncryption,
+        Self::NoAddress,
+    ];
+}
+
+fn parts(status: &Status, now: Instant, brevity: Brevity, address: &str) -> Vec<(Part, String)> {
     let mut parts = Vec::new();
     match status.stage {
         Stage::Offline => parts.push((Part::StatusWarning, "not connected".to_owned())),
@@ -57,32 +126,41 @@ pub(super) fn line(status: &Status, now: Instant, cells: usize) -> Vec<(Part, St
         Stage::Leaving => parts.push((Part::Status, "leaving".to_owned())),
         Stage::Online => {}
     }
-    if let Some(me) = &status.me {
+    if let Some(me) = status.me.as_ref().filter(|_| brevity < Brevity::Warnings) {
         parts.push((Part::Status, safe(me)));
     }
-    parts.push((Part::Status, safe(&status.address.to_string())));
-    if let Some(protection) = status.protection {
-        parts.extend(describe(protection));
+    if brevity < Brevity::NoAddress {
+        parts.push((Part::Status, address.to_owned()));
     }
+    parts.extend(status.protection.and_then(|protection| describe(protection, brevity)));
     if status.stage == Stage::Online {
         let room = match (&status.users, status.joined) {
             (Some(users), true) => format!("{} in the room", users.len()),
             (_, true) => "in the room".to_owned(),
             (_, false) => "not in the room: /join".to_owned(),
         };
-        parts.push((Part::Status, room));
-        if let Some(round_trip) = status.round_trip {
+        if brevity < Brevity::NoCount || !status.joined && brevity < Brevity::Warnings {
+            parts.push((Part::Status, room));
+        }
+        if let Some(round_trip) = status.round_trip.filter(|_| brevity < Brevity::NoRoundTrip) {
             parts.push((Part::Status, format!("{:.0} ms", (round_trip.as_secs_f64() * 1000.0).ceil())));
         }
     }
-    fit(parts, cells)
+    parts
+}
+
+/// Counts the cells of a status line.
+fn length(parts: &[(Part, String)]) -> usize {
+    let texts: usize = parts.iter().map(|(_, text)| text::width(text)).sum();
+    texts + parts.len().saturating_sub(1) * text::width(SEPARATOR)
 }
 
 /// Says how the connection is protected, and with whose fingerprint: its beginning tells servers apart.
-fn describe(protection: Protection) -> Vec<(Part, String)> {
+fn describe(protection: Protection, brevity: Brevity) -> Option<(Part, String)> {
     match protection {
-        Protection::Plain => vec![(Part::StatusWarning, "not encrypted".to_owned())],
-        Protection::Classic => vec![(Part::StatusWarning, "classic, can be read by others".to_owned())],
+        Protection::Plain => Some((Part::StatusWarning, "not encrypted".to_owned())),
+        Protection::Classic => Some((Part::StatusWarning, "classic, can be read by others".to_owned())),
+        Protection::Noise { .. } if brevity >= Brevity::NoEncryption => None,
         Protection::Noise { identity, basis } => {
             let identity = identity.to_string();
             let beginning = identity.get(.."SHA256:".len() + 8).unwrap_or(&identity);
@@ -91,11 +169,13 @@ fn describe(protection: Protection) -> Vec<(Part, String)> {
                 Basis::FirstContact => "encrypted, first contact",
                 Basis::Unverified => "encrypted, unverified",
             };
-            vec![(Part::Status, format!("{said} {beginning}…"))]
+            let shortened = brevity >= Brevity::NoFingerprint;
+            Some((Part::Status, if shortened { said.to_owned() } else { format!("{said} {beginning}…") }))
         }
     }
 }
 
+/// Puts what separates them between the parts, and leaves out at the end what does not fit.
 fn fit(parts: Vec<(Part, String)>, cells: usize) -> Vec<(Part, String)> {
     let mut fitting: Vec<(Part, String)> = Vec::new();
     let mut left = cells;

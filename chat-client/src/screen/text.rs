@@ -23,6 +23,11 @@ impl Ruler {
         Self(Some(Arc::new(measure)))
     }
 
+    /// Tells whether it measures in cells: all letters of the alphabet are as wide as a space then.
+    pub(super) fn is_in_cells(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Returns how far rows are set off that stand for so many letters.
     pub(super) fn indent(&self, letters: usize) -> usize {
         letters * self.measure("n", 1)

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use super::editor::InputLayout;
-use super::entry::{self, Entry, INDENT, Kind, Role};
+use super::entry::{self, Entry, Role};
 use super::log::Row;
 use super::theme::{Part, Theme};
 use super::{Screen, status, text};
@@ -20,6 +20,9 @@ const USERS_WIDTH: u16 = 20;
 /// The input grows up to this many rows, and to a third of the screen.
 const MAX_INPUT_ROWS: u16 = 8;
 const PROMPT: &str = "> ";
+/// Stand for the tabs that are out of view.
+const MORE_LEFT: &str = "‹";
+const MORE_RIGHT: &str = "›";
 const TIME_CELLS: u16 = 6;
 const MARK_CELLS: u16 = 2;
 
@@ -155,8 +158,7 @@ fn draw_row(
     right: u16,
     query: &str,
 ) {
-    let indent = if row > 0 && entry.kind != Kind::Help { INDENT } else { 0 };
-    let mut x = at.x.saturating_add(u16::try_from(indent).unwrap_or_default());
+    let mut x = at.x.saturating_add(u16::try_from(entry.indent(row)).unwrap_or_default());
     for entry::Part { role, text: part, .. } in entry.parts(row) {
         let style = look(role);
         let mut from = 0;
@@ -179,15 +181,39 @@ fn draw_rule(buffer: &mut Buffer, line: Rect, text: &str, style: Style) {
     put(buffer, line.x, line.y, line.right(), &rule, style);
 }
 
-/// Draws a line with all conversations and what is unread in each.
+/// Draws a line with the conversations and what is unread in each: those around the one in view if not all of them fit.
 fn draw_tabs(screen: &Screen, buffer: &mut Buffer, area: Rect) {
     let theme = screen.look.theme;
     buffer.set_style(area, theme.part(Part::Status));
-    let cells = usize::from(area.width) / screen.conversations().count().max(1);
+    let cells = usize::from(area.width);
+    let label = |share: usize| -> Vec<(Part, String)> {
+        let tab = |(number, tab)| (screen.tab_part(tab), status::tab(tab, number, share));
+        (1..).zip(screen.conversations()).map(tab).collect()
+    };
+    let width = |tabs: &[(Part, String)]| tabs.iter().map(|(_, tab)| text::width(tab)).collect::<Vec<_>>();
+    let mut tabs = label(cells);
+    if width(&tabs).iter().sum::<usize>() > cells {
+        tabs = label((cells / tabs.len().max(1)).max(status::LEAST_TAB));
+    }
+    let widths = width(&tabs);
+    let fit = widths.iter().sum::<usize>() <= cells;
+    let room =
+        if fit { cells } else { cells.saturating_sub(text::width(MORE_LEFT) + text::width(MORE_RIGHT)) };
+    let shown = status::tabs_in_view(&widths, screen.left.len(), room);
+    // What is out of view worries as much as what is in view.
+    let hidden = |tabs: &[(Part, String)]| {
+        let warns = tabs.iter().any(|(part, _)| *part == Part::StatusWarning);
+        theme.part(if warns { Part::StatusWarning } else { Part::Status })
+    };
     let mut x = area.x;
-    for (number, conversation) in (1..).zip(screen.conversations()) {
-        let part = screen.tab_part(conversation);
-        x = put(buffer, x, area.y, area.right(), &status::tab(conversation, number, cells), theme.part(part));
+    if let Some(before) = tabs.get(..shown.start).filter(|before| !before.is_empty()) {
+        x = put(buffer, x, area.y, area.right(), MORE_LEFT, hidden(before));
+    }
+    for (part, tab) in tabs.get(shown.clone()).unwrap_or_default() {
+        x = put(buffer, x, area.y, area.right(), tab, theme.part(*part));
+    }
+    if let Some(after) = tabs.get(shown.end..).filter(|after| !after.is_empty()) {
+        put(buffer, area.right() - 1, area.y, area.right(), MORE_RIGHT, hidden(after));
     }
 }
 
@@ -216,10 +242,11 @@ fn draw_status(screen: &Screen, buffer: &mut Buffer, area: Rect, now: Instant) {
     let theme = screen.look.theme;
     buffer.set_style(area, theme.part(Part::Status));
     let log = &screen.conversation.log;
+    let esc = if screen.search.is_some() { "Esc: end the search" } else { "Esc: to the end" };
     let aside = match (log.is_at_end(), log.below()) {
         (true, _) => String::new(),
-        (false, 0) => " Esc: to the end ".to_owned(),
-        (false, below) => format!(" {below} below, Esc: to the end "),
+        (false, 0) => format!(" {esc} "),
+        (false, below) => format!(" {below} below, {esc} "),
     };
     let aside = text::clip(&aside, usize::from(area.width));
     let room = usize::from(area.width).saturating_sub(text::width(&aside) + 2);

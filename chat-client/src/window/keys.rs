@@ -3,6 +3,19 @@
 use eframe::egui::{Event, Key, Modifiers};
 use ratatui::crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 
+/// What `/keys` shows.
+pub(super) const HELP: &str = "\
+Return; Shift-Return, Alt-Return     send; begin another line
+Tab, Shift-Tab                       complete a command, its argument, a name; the next, the one before
+Up, Down                             what was typed before, in earlier sessions too
+Ctrl-R                               what was typed before and has in it what is typed now; again, the one before
+PageUp, PageDown, the wheel          scroll
+Ctrl-Home; Ctrl-End, Esc             to the beginning; to the end
+Alt-1 to Alt-9, Alt-Left, Alt-Right  another server's tab, and so do Ctrl-Tab and Ctrl-Shift-Tab
+Ctrl-F, then Return or Ctrl-F; Esc   search, further up; end the search, with what was found in view
+Ctrl-plus, Ctrl-minus, Ctrl-0        larger, smaller, as it was
+";
+
 /// Takes what is the screen's out of what was pressed; returns it as a terminal would say it.
 pub(super) fn take(events: &mut Vec<Event>) -> Vec<TerminalEvent> {
     let mut taken = Vec::new();
@@ -49,6 +62,7 @@ fn translate(key: Key, modifiers: Modifiers) -> Option<KeyEvent> {
         Key::End if command => pressed(KeyCode::End, KeyModifiers::CONTROL),
         Key::Escape => pressed(KeyCode::Esc, KeyModifiers::NONE),
         Key::F if command => pressed(KeyCode::Char('f'), KeyModifiers::CONTROL),
+        Key::R if command => pressed(KeyCode::Char('r'), KeyModifiers::CONTROL),
         _ if alt => pressed(KeyCode::Char(digit(key)?), KeyModifiers::ALT),
         _ => None,
     }
@@ -85,6 +99,7 @@ mod tests {
             (Key::ArrowUp, NONE, Some((KeyCode::Up, KeyModifiers::NONE))),
             (Key::Num2, Modifiers::ALT, Some((KeyCode::Char('2'), KeyModifiers::ALT))),
             (Key::F, control, Some((KeyCode::Char('f'), KeyModifiers::CONTROL))),
+            (Key::R, control, Some((KeyCode::Char('r'), KeyModifiers::CONTROL))),
             (Key::End, control, Some((KeyCode::End, KeyModifiers::CONTROL))),
             (Key::ArrowUp, Modifiers::SHIFT, None),
             (Key::ArrowLeft, control, None),

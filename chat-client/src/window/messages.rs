@@ -10,7 +10,7 @@ use ratatui::style::Style as CellStyle;
 use super::UNITS_PER_POINT;
 use super::colours::{Palette, colour};
 use crate::screen::Screen;
-use crate::screen::panes::{Colours, Entry, INDENT, Kind, Part, Role, Row, RowPart, Theme, find};
+use crate::screen::panes::{Colours, Entry, Part, Role, Row, RowPart, Theme, find};
 
 /// Between rows, in points.
 const LEADING: f32 = 3.0;
@@ -155,8 +155,7 @@ fn draw_row(ui: &mut Ui, pens: &Pens, line: Rect, row: Row<'_>) {
             if row == 0 {
                 draw_margin(ui, pens, line, entry);
             }
-            let indent = if row > 0 && entry.kind != Kind::Help { INDENT } else { 0 };
-            let indent = ui.fonts_mut(|fonts| fonts.glyph_width(&pens.font, 'n')) * indent as f32;
+            let indent = ui.fonts_mut(|fonts| fonts.glyph_width(&pens.font, 'n')) * entry.indent(row) as f32;
             let place = Rect::from_min_max(line.min + Vec2::new(pens.text + indent, 0.0), line.max);
             let builder = UiBuilder::new()
                 .id_salt((serial, row))

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use eframe::egui::{
-    Button, Color32, Frame, Label, Margin, RichText, ScrollArea, Stroke, TextStyle, Ui, Vec2,
+    Button, Color32, Frame, Id, Label, Margin, RichText, ScrollArea, Stroke, TextStyle, Ui, Vec2,
 };
 
 use super::colours::{Palette, colour};
@@ -22,15 +22,28 @@ pub(super) fn frame(palette: &Palette) -> Frame {
 /// Draws the tabs, if there are several.
 pub(super) fn draw_tabs(ui: &mut Ui, screen: &mut Screen, palette: &Palette) {
     let mut chosen = None;
-    ui.horizontal(|ui| {
-        for (place, TabLabel { text, part }) in screen.tab_labels(TAB_LETTERS).into_iter().enumerate() {
-            let colour = colour_of(screen.colours().0, part, palette);
-            let fill = if part == Part::CurrentTab { palette.ground } else { Color32::TRANSPARENT };
-            let button = Button::new(RichText::new(text).color(colour)).fill(fill).stroke(Stroke::NONE);
-            if ui.add(button).clicked() {
-                chosen = Some(place);
+    let tab = screen.tab();
+    // Nobody is kept from scrolling to another one.
+    let came = ui.data_mut(|data| {
+        let seen = data.get_temp_mut_or(Id::unique("tab in view"), None);
+        seen.replace(tab) != Some(tab)
+    });
+    ScrollArea::horizontal().show(ui, |ui| {
+        ui.horizontal(|ui| {
+            for (place, TabLabel { text, part }) in screen.tab_labels(TAB_LETTERS).into_iter().enumerate() {
+                let colour = colour_of(screen.colours().0, part, palette);
+                let is_current = part == Part::CurrentTab;
+                let fill = if is_current { palette.ground } else { Color32::TRANSPARENT };
+                let button = Button::new(RichText::new(text).color(colour)).fill(fill).stroke(Stroke::NONE);
+                let button = ui.add(button);
+                if button.clicked() {
+                    chosen = Some(place);
+                }
+                if came && is_current {
+                    button.scroll_to_me(None);
+                }
             }
-        }
+        });
     });
     if let Some(place) = chosen {
         screen.select_tab(place);

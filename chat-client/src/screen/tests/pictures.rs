@@ -151,12 +151,36 @@ fn comings_and_goings_are_one_sentence_or_many() {
         world.text(PacketType::JOIN, &format!("Server: Client-{i} joined the chat room"));
     }
     world.text(PacketType::LEAVE, "Server: Client-2 left the chat room");
-    let folded = "12:04 ~ Client-1, Client-2, Client-3 and 3 more joined; Client-2 left";
+    let folded = "12:04 ~ Client-1, Client-3, Client-4 and 2 more joined; Client-2 joined and left";
     assert!(world.rows(80, 12).contains(&folded.to_owned()));
     world.screen.command(TabId::FIRST, &ScreenCommand::Fold);
     let rows = world.rows(80, 12);
     assert!(rows.contains(&"          Client-2 left".to_owned()), "{rows:#?}");
     assert!(rows.iter().any(|row| row.ends_with("is shown one by one")));
+}
+
+#[test]
+fn one_sentence_says_what_has_become_of_everybody() {
+    let joined = |who: &str| (PacketType::JOIN, format!("Server: {who} joined the chat room"));
+    let left = |who: &str| (PacketType::LEAVE, format!("Server: {who} left the chat room"));
+    let logged_in = |who: &str| (PacketType::LOGIN, format!("Server: Client-1 logged in as {who}"));
+    let logged_out = |who: &str| (PacketType::LOGOUT, format!("Server: {who} logged out"));
+    for (changes, expected) in [
+        (vec![joined("bob"), joined("carol"), left("carol"), joined("carol")], "bob, carol joined"),
+        (vec![left("bob"), joined("bob"), joined("carol")], "bob left and came back; carol joined"),
+        (vec![left("bob"), joined("bob"), left("bob")], "bob left"),
+        (
+            vec![logged_in("bob"), logged_in("carol"), logged_out("bob"), logged_in("bob")],
+            "Client-1 logged in as carol, Client-1 logged in as bob",
+        ),
+        (vec![joined("bob"), logged_in("bob"), logged_out("bob")], "bob joined; bob logged out"),
+    ] {
+        let mut world = World::with(Look { users: false, ..Look::default() });
+        for (kind, text) in changes {
+            world.text(kind, &text);
+        }
+        assert_eq!(world.rows(80, 12)[9], format!("12:04 ~ {expected}"));
+    }
 }
 
 #[test]
@@ -191,13 +215,30 @@ fn the_status_line_says_what_is_wrong_and_leaves_out_what_does_not_fit() {
         last(status(), 100),
         format!("alice · chat.example:12345 · encrypted {}… · 3 in the room · 12 ms", fingerprint())
     );
-    assert_eq!(last(status(), 40), "alice · chat.example:12345");
+    for (width, expected) in [
+        (73, "alice · chat.example:12345 · encrypted SHA256:cs1uhCLE… · 3 in the room"),
+        (58, "alice · chat.example:12345 · encrypted · 3 in the room"),
+        (40, "alice · chat.example:12345 · encrypted"),
+        (36, "alice · chat.example:… · encrypted"),
+        (20, "alice"),
+    ] {
+        assert_eq!(last(status(), width), expected, "{width}");
+    }
+    let alone = Status { joined: false, users: None, ..status() };
+    assert_eq!(last(alone.clone(), 58), "alice · chat.examp… · encrypted · not in the room: /join");
+    assert_eq!(last(alone, 40), "alice · not in the room: /join");
     assert_eq!(
         last(Status { joined: false, users: None, ..status() }, 100).split(" · ").last(),
         Some("12 ms")
     );
     let plain = Status { protection: Some(Protection::Plain), ..status() };
-    assert!(last(plain, 100).contains("· not encrypted ·"));
+    assert!(last(plain.clone(), 100).contains("· not encrypted ·"));
+    assert_eq!(last(plain, 24), "alice · not encrypted");
+    let classic = Status { protection: Some(Protection::Classic), ..status() };
+    assert_eq!(last(classic.clone(), 61), "alice · chat.example:12345 · classic, can be read by others");
+    assert_eq!(last(classic.clone(), 56), "alice · chat.example… · classic, can be read by others");
+    assert_eq!(last(classic.clone(), 40), "alice · classic, can be read by others");
+    assert_eq!(last(classic, 34), "classic, can be read by others");
     let offline = Status {
         stage: Stage::Offline,
         me: None,
@@ -216,4 +257,21 @@ fn the_status_line_says_what_is_wrong_and_leaves_out_what_does_not_fit() {
 
 fn fingerprint() -> String {
     Fingerprint::of(&[1; 32]).to_string()[..15].to_owned()
+}
+
+#[test]
+fn explanations_are_read_from_their_beginning_in_columns_that_fit() {
+    let mut world = World::new();
+    world.say("bob: hello");
+    world.picture(80, 24);
+    let help = Show::Help(crate::app::command::help(None).unwrap());
+    world.show(&help);
+    insta::assert_snapshot!(world.picture(80, 24));
+    for _ in 0..3 {
+        world.key(KeyCode::PageDown);
+    }
+    assert!(world.screen.is_attended());
+    world.show(&Show::Help(crate::app::command::help(Some("join")).unwrap()));
+    assert!(world.screen.is_attended());
+    assert_eq!(world.rows(60, 24)[20], "12:04 ? /join           enter the chat room: be on the user");
 }

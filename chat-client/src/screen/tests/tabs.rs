@@ -35,10 +35,10 @@ fn a_new_server_comes_into_view_and_what_others_say_is_counted() {
     world.press(KeyCode::Char('1'), KeyModifiers::ALT);
     let rows = world.rows(80, 6);
     assert!(
-        rows[0].starts_with(" 1 chat.example:12345 (2)  2 work") && rows[3].ends_with("bob: two"),
+        rows[0].starts_with(" 1 (2) chat.example:12345  2 (1!) work") && rows[3].ends_with("bob: two"),
         "{rows:#?}"
     );
-    assert!(world.rows(80, 6)[0].starts_with(" 1 chat.example:12345  2 work"));
+    assert!(world.rows(80, 6)[0].starts_with(" 1 chat.example:12345  2 (1!) work"));
     assert_eq!(world.rows(8, 3).len(), 3);
 }
 
@@ -118,4 +118,50 @@ fn a_command_concerns_the_tab_it_was_typed_in_whichever_is_in_view() {
     assert!(!screen.transcript(SECOND).is_empty());
     assert!(screen.transcript(THIRD).ends_with("bob: in the third\n"));
     assert_eq!(screen.transcript(THIRD).lines().count(), 1);
+}
+
+#[test]
+fn sixteen_tabs_say_which_they_are_and_the_one_in_view_is_among_them() {
+    let mut world = World::with(Look { users: false, ..Look::default() });
+    for i in 1..16 {
+        world.screen.follow(TabId(i), place(&format!("server{i}.example")));
+    }
+    world.say_in(TabId(1), "bob: alice!");
+    world.say_in(TabId(14), "bob: hello");
+    for (width, expected) in [
+        (80, "‹ 11 server…  12 server…  13 server…  14 server…  15 (1) se…  16 server…"),
+        (40, "‹ 14 server…  15 (1) se…  16 server…"),
+        (12, "‹ 16 server…"),
+    ] {
+        assert_eq!(world.rows(width, 6)[0], expected, "{width}");
+    }
+    let all = &world.rows(192, 6)[0];
+    assert!(all.starts_with(" 1 chat.ex…  2 (1!) se…  3 server2…") && all.ends_with(" 16 server…"), "{all}");
+    world.press(KeyCode::Char('1'), KeyModifiers::ALT);
+    assert_eq!(world.rows(40, 6)[0], " 1 chat.ex…  2 (1!) se…  3 server2…    ›");
+    world.press(KeyCode::Char('8'), KeyModifiers::ALT);
+    assert_eq!(world.rows(40, 6)[0], "‹ 7 server6…  8 server7…  9 server8…   ›");
+    // Somebody is named there, to the left.
+    let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 40, 6));
+    world.screen.draw(&mut buffer, world.started);
+    let style = |x| buffer.cell((x, 0)).unwrap().style();
+    assert_eq!(style(0).fg, Theme::Dark.part(Part::StatusWarning).fg);
+    assert_eq!(style(39).fg, Theme::Dark.part(Part::Status).fg);
+}
+
+#[test]
+fn tab_knows_the_servers_that_have_a_name_and_those_that_are_talked_with() {
+    let mut world =
+        World::with(Look { servers: vec!["home".to_owned(), "work".to_owned()], ..Look::default() });
+    world.screen.follow(SECOND, place("third.example"));
+    for (typed, expected) in [
+        ("/connect w", "/connect work"),
+        ("/connect t", "/connect third.example:12345"),
+        ("/connect c", "/connect chat.example:12345"),
+    ] {
+        world.type_text(typed);
+        world.key(KeyCode::Tab);
+        assert_eq!(world.screen.conversation.draft.text(), expected);
+        world.ctrl('u');
+    }
 }

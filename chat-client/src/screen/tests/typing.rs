@@ -243,7 +243,9 @@ fn what_was_found_stays_in_view_when_the_search_ends() {
     world.picture(80, 10);
     world.press(KeyCode::Char('f'), KeyModifiers::CONTROL);
     world.line("message 42 ");
+    assert!(world.rows(80, 10)[8].ends_with("53 below, Esc: end the search"));
     world.key(KeyCode::Esc);
+    assert!(world.rows(80, 10)[8].ends_with("53 below, Esc: to the end"));
     world.type_text("typed");
     let rows = world.rows(80, 10);
     assert!(rows.iter().any(|row| row.contains("message 42 ")), "{rows:#?}");
