@@ -1,8 +1,8 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
 //! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows
-//! what is unanswered, `gate` holds back what waits for a login, `held` what waits for a connection. Sockets, the clock, the terminal, the pipe and the window
-//! are with whoever drives this: `driver`.
+//! what is unanswered, `gate` holds back what waits for a login, `held` what waits for a connection.
+//! Sockets, the clock, the terminal, the pipe and the window are with whoever drives this: `driver`.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
 

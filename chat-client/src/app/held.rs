@@ -56,7 +56,10 @@ impl App {
 
     /// Returns how many of the lines that are held back are messages.
     pub(super) fn held_messages(&self) -> usize {
-        let is_message = |event: &&Event| matches!(event, Event::Line(line) if matches!(command::read(line), Ok(Line::Message(_))));
+        let is_message = |event: &&Event| match event {
+            Event::Line(line) => matches!(command::read(line), Ok(Line::Message(_))),
+            _ => false,
+        };
         self.held.iter().filter(is_message).count()
     }
 

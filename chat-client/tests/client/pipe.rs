@@ -393,7 +393,9 @@ fn a_thousand_lines_arrive_in_order() {
 #[test]
 fn the_list_is_printed_when_it_is_news_and_what_one_says_oneself_is_not_waited_for() {
     let (server, home) = (Server::start(), Home::new());
-    let mut child = client(&home, server.address(), &["--join", "--wait-for", "done"])
+    let log = home.path().join("log");
+    let options = ["--join", "--wait-for", "done", "--log", log.to_str().unwrap()];
+    let mut child = client(&home, server.address(), &options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -422,5 +424,8 @@ fn the_list_is_printed_when_it_is_news_and_what_one_says_oneself_is_not_waited_f
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
-    assert_eq!(err.matches("in the chat room").count(), 1, "{err}");
+    let log = std::fs::read_to_string(log).unwrap();
+    for said in [err, log] {
+        assert_eq!(said.matches("in the chat room").count(), 1, "{said}");
+    }
 }

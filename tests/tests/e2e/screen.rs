@@ -198,6 +198,24 @@ fn ctrl_c_twice_leaves_and_the_terminal_is_as_it_was() {
 }
 
 #[test]
+fn what_was_never_sent_can_be_read_when_the_screen_is_gone() {
+    let (home, port) = (Home::new(), free_port());
+    let server = RunningServer::start(&home, port);
+    let screen = shell_around(&home, &client(port, "").replace("exec ", ""));
+    screen.await_text("Noise", 1);
+    server.kill();
+    screen.await_text("reconnecting in", 1);
+    screen.type_line("for nobody");
+    screen.await_text("kept until the connection is back", 1);
+    screen.type_line("/exit");
+    screen.await_text("1 message was not sent yet", 1);
+    screen.type_line("/exit");
+    screen.await_text("it ended with 0", 1);
+    screen.await_text("error: never sent: for nobody", 1);
+    assert_put_back(&screen);
+}
+
+#[test]
 fn a_panic_and_a_signal_leave_the_terminal_as_it_was() {
     let (home, server) = (Home::new(), TestServer::start());
     let panicking = program("examples/panicking").display().to_string();
