@@ -404,16 +404,18 @@ fn one_line(text: &str) -> String {
 fn fold(changes: &[Change]) -> String {
     let mut outcomes: Vec<Outcome<'_>> = Vec::new();
     for change in changes {
-        let earlier = outcomes.iter().position(|outcome| outcome.continues_with(change));
-        match earlier.and_then(|at| outcomes.get_mut(at)) {
-            Some(outcome) if change.what.is_movement() => outcome.change = change,
-            Some(_) => {
-                // Whoever logs in and out again and again is last what they are.
-                earlier.map(|at| outcomes.remove(at));
-                outcomes.push(Outcome { first: change.what, change });
-            }
-            None => outcomes.push(Outcome { first: change.what, change }),
+        let known = outcomes.iter().position(|outcome| outcome.continues_with(change));
+        if let Some(outcome) = known.and_then(|at| outcomes.get_mut(at))
+            && change.what.is_movement()
+        {
+            outcome.change = change;
+            continue;
         }
+        // Who logged in and out and in again is told of where the last of it was.
+        if let Some(at) = known {
+            outcomes.remove(at);
+        }
+        outcomes.push(Outcome { first: change.what, change });
     }
     let mut kinds: Vec<&str> = Vec::new();
     for verb in outcomes.iter().map(Outcome::verb) {

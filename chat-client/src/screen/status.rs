@@ -83,7 +83,7 @@ pub(super) fn line(status: &Status, now: Instant, cells: usize) -> Vec<(Part, St
     }
     let warnings = parts(status, now, Brevity::Warnings, &address);
     // Where nothing is wrong, as much of the name as there is room for.
-    let least = if warnings.is_empty() { parts(status, now, Brevity::NoAddress, &address) } else { warnings };
+    let least = if warnings.is_empty() { parts(status, now, Brevity::NoRoom, &address) } else { warnings };
     fit(least, cells)
 }
 
@@ -97,19 +97,22 @@ enum Brevity {
     /// Nor how it is encrypted, if it is.
     NoEncryption,
     NoAddress,
+    /// Nor whether there is a room to enter.
+    NoRoom,
     /// What is wrong and nothing else.
     Warnings,
 }
 
 impl Brevity {
     /// All but the last, which is for where nothing else fits.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Whole,
         Self::NoRoundTrip,
         Self::NoFingerprint,
         Self::NoCount,
         Self::NoEncryption,
         Self::NoAddress,
+        Self::NoRoom,
     ];
 }
 
@@ -139,7 +142,7 @@ fn parts(status: &Status, now: Instant, brevity: Brevity, address: &str) -> Vec<
             (_, true) => "in the room".to_owned(),
             (_, false) => "not in the room: /join".to_owned(),
         };
-        if brevity < Brevity::NoCount || !status.joined && brevity < Brevity::Warnings {
+        if brevity < Brevity::NoCount || !status.joined && brevity < Brevity::NoRoom {
             parts.push((Part::Status, room));
         }
         if let Some(round_trip) = status.round_trip.filter(|_| brevity < Brevity::NoRoundTrip) {

@@ -231,6 +231,9 @@ fn the_status_line_says_what_is_wrong_and_leaves_out_what_does_not_fit() {
         last(Status { joined: false, users: None, ..status() }, 100).split(" · ").last(),
         Some("12 ms")
     );
+    let worst = Status { protection: Some(Protection::Classic), joined: false, ..status() };
+    assert_eq!(last(worst.clone(), 68), "alice · classic, can be read by others · not in the room: /join");
+    assert_eq!(last(worst, 60), "alice · classic, can be read by others");
     let plain = Status { protection: Some(Protection::Plain), ..status() };
     assert!(last(plain.clone(), 100).contains("· not encrypted ·"));
     assert_eq!(last(plain, 24), "alice · not encrypted");
