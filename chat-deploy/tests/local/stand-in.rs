@@ -1,8 +1,8 @@
 //! The server that the tests deploy: the real one's library behind the command line that `chat-deploy` uses.
 //!
 //! How it behaves is written behind its last byte, so that every way to behave is a release of its own:
-//! `stand-in: crash` ends at once, `stand-in: brief` serves for half a second, `stand-in: silent` listens and answers nothing, `stand-in: stubborn` ignores SIGTERM, and
-//! `stand-in: hang--version` hangs when it is asked that.
+//! `stand-in: crash` ends at once, `stand-in: brief` serves for half a second, `stand-in: silent` listens and answers
+//! nothing, `stand-in: stubborn` ignores SIGTERM, and `stand-in: hang--version` hangs when it is asked that.
 
 use std::error::Error;
 use std::ffi::OsString;

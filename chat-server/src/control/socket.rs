@@ -1,6 +1,7 @@
 //! The server's end of the control socket: a few connections at a time, one short request each, little time for it.
 //!
-//! Nobody but the server's own user, and root, can connect. The limits keep a script that went wrong from costing the chat anything.
+//! Nobody but the server's own user, and root, can connect. The limits keep a script that went wrong from costing the chat
+//! anything.
 
 use std::fs;
 use std::io;
