@@ -64,7 +64,7 @@ pub trait Front {
     /// Begins to wait for a line, unless that is so already.
     fn want_line(&mut self, tab: TabId);
 
-    /// Asks a question. Only called while no line is waited for.
+    /// Asks a question. The next line is its answer, also if one is waited for already.
     fn ask(&mut self, tab: TabId, question: Question);
 
     /// Waits until more can be shown; until then nothing more is read from the servers.
