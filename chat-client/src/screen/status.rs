@@ -73,12 +73,12 @@ pub(super) fn line(status: &Status, now: Instant, cells: usize) -> Vec<(Part, St
     for brevity in Brevity::ALL {
         let parts = parts(status, now, brevity, &address);
         let Some(over) = length(&parts).checked_sub(cells).filter(|over| *over > 0) else {
-            return fit(parts, cells);
+            return joined(parts);
         };
         let left = text::width(&address).saturating_sub(over);
         if brevity == Brevity::NoCount && left >= LEAST_ADDRESS {
             let address = text::clip(&address, left);
-            return fit(self::parts(status, now, brevity, &address), cells);
+            return joined(self::parts(status, now, brevity, &address));
         }
     }
     let warnings = parts(status, now, Brevity::Warnings, &address);
@@ -178,7 +178,13 @@ fn describe(protection: Protection, brevity: Brevity) -> Option<(Part, String)> 
     }
 }
 
-/// Puts what separates them between the parts, and leaves out at the end what does not fit.
+/// Puts what separates them between the parts.
+fn joined(parts: Vec<(Part, String)>) -> Vec<(Part, String)> {
+    let parts = parts.into_iter().map(|part| [(Part::Status, SEPARATOR.to_owned()), part]);
+    parts.flatten().skip(1).collect()
+}
+
+/// Does the same, and leaves out at the end what does not fit.
 fn fit(parts: Vec<(Part, String)>, cells: usize) -> Vec<(Part, String)> {
     let mut fitting: Vec<(Part, String)> = Vec::new();
     let mut left = cells;

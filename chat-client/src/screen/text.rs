@@ -2,7 +2,7 @@
 //! ratatui measures in the same way when it draws.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use ratatui::buffer::CellWidth as _;
@@ -10,6 +10,10 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 /// A letter carries at most this many characters, accents and joiners included; the longest emoji families have ten.
 const MAX_CLUSTER_CHARS: usize = 16;
+
+/// The first character that can be a part of another's letter, and some behind it that cannot.
+const FIRST_ACCENT: char = '\u{300}';
+const BOX_DRAWING: RangeInclusive<char> = '\u{2500}'..='\u{257f}';
 
 /// Measures letters in the unit that the width of a pane is given in: in cells, unless it was told otherwise.
 #[derive(Clone, Default)]
@@ -60,7 +64,10 @@ pub(crate) fn width(text: &str) -> usize {
 
 /// Tells whether there are letters of several characters, such as most flags and families.
 pub(super) fn has_composed_letters(text: &str) -> bool {
-    !text.is_ascii() && text.graphemes(true).any(|letter| letter.chars().nth(1).is_some())
+    // Nothing below joins a letter before it, and what draws lines is one of a kind: most texts need no closer look.
+    let may_join = |c: char| c >= FIRST_ACCENT && !BOX_DRAWING.contains(&c);
+    let looks_composed = !text.is_ascii() && text.chars().any(may_join);
+    looks_composed && text.graphemes(true).any(|letter| letter.chars().nth(1).is_some())
 }
 
 /// Returns as much of the beginning as fits, with `…` in place of what does not.
@@ -185,6 +192,17 @@ mod tests {
             ("alice".into(), "ali…".into(), "語…".into())
         );
         assert_eq!((clip("alice", 1), clip("alice", 0)), ("…".into(), String::new()));
+    }
+
+    #[test]
+    fn letters_of_several_characters_are_found() {
+        for text in ["👍🏽", "a 🇪🇸 b", "👨\u{200d}👩\u{200d}👧", "e\u{301}", "│e\u{301}", "❤\u{fe0f}", "क्षि"]
+        {
+            assert!(has_composed_letters(text), "{text}");
+        }
+        for text in ["", "plain", "é · …", "──│", "日本語", "👍 x 👍", "שלום"] {
+            assert!(!has_composed_letters(text), "{text}");
+        }
     }
 
     #[test]
