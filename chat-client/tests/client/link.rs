@@ -15,7 +15,7 @@ use chat_core::ping;
 
 use crate::original::Original;
 use crate::proxy::{Mischief, Proxy};
-use crate::world::{Home, PATIENCE, Server, next, server_address};
+use crate::world::{Home, NOBODY, PATIENCE, Server, next, server_address};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -307,9 +307,8 @@ async fn a_server_that_turns_clients_away_is_heard() {
 
 #[tokio::test]
 async fn nobody_there_is_an_error_that_names_the_address() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = link::open(&Home::new().target(free, Encryption::Auto)).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot connect to {free}"));
+    let error = link::open(&Home::new().target(NOBODY, Encryption::Auto)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot connect to {NOBODY}"));
     assert!(error.is_transient() && !error.hints().is_empty());
 }
 

@@ -1,14 +1,14 @@
 //! The program itself in a pipe: what it prints where, and how it ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use chat_core::noise::Fingerprint;
 
 use crate::original::Original;
 use crate::proxy::{Mischief, Proxy};
-use crate::world::{Home, PATIENCE, Server, server_address};
+use crate::world::{Home, NOBODY, PATIENCE, Server, server_address};
 
 fn client(home: &Home, address: SocketAddr, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-client"));
@@ -129,11 +129,10 @@ fn the_exit_status_is_true_to_what_happened() {
     check("/encryption off\n/login alice x\n", 1, "a password over a connection without encryption");
     check("/login alice\n", 1, "a password is needed");
     check("/help\n/help nothing\n", 1, "there is no command nothing");
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (out, err, status) = chat(&home, nobody, &[], "hello\n");
+    let (out, err, status) = chat(&home, NOBODY, &[], "hello\n");
     assert_eq!((out.as_str(), status), ("", 1));
     assert!(
-        err.starts_with(&format!("error: cannot connect to {nobody}: ")) && err.contains("\nhint: "),
+        err.starts_with(&format!("error: cannot connect to {NOBODY}: ")) && err.contains("\nhint: "),
         "{err}"
     );
 }

@@ -1,6 +1,6 @@
 //! What a test needs around a client: a server of ours and a home of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
 use chat_server::{Clock, Running, Settings};
 use tempfile::TempDir;
+
+/// Where nobody listens on any machine.
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,11 +8,6 @@ use chat_core::packet::PacketType;
 
 use crate::process::{Connection, PATIENCE, ServerProcess, run, server};
 
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// Asks over HTTP, and returns everything that comes back.
 fn scrape(address: SocketAddr, head: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -31,8 +26,8 @@ fn has(text: &str, line: &str) {
 #[test]
 fn prometheus_and_the_control_socket_read_the_same() {
     let home = tempfile::tempdir().unwrap();
-    let address = free_address();
-    let server = ServerProcess::start_with(home.path(), &[("CHAT_METRICS_ADDRESS", &address.to_string())]);
+    let server = ServerProcess::start_with(home.path(), &[("CHAT_METRICS_ADDRESS", "127.0.0.1:0")]);
+    let address = server.metrics.unwrap();
     let mut ada = Connection::open(server.address).unwrap();
     for (kind, body) in [
         (PacketType::REGISTER, "ada:secret"),

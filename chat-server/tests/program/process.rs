@@ -45,6 +45,8 @@ pub(crate) struct ServerProcess {
     // Reads on until the end, or the server would wait for its log to be read.
     log: Option<JoinHandle<String>>,
     pub(crate) address: SocketAddr,
+    /// Where its metrics are, if it has an address for them.
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 impl ServerProcess {
@@ -62,17 +64,21 @@ impl ServerProcess {
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
+        let (mut said, mut metrics) = (String::new(), None);
         while log.read_line(&mut said).unwrap() > 0 {
             let line: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+            let address = || line["fields"]["address"].as_str().unwrap().parse().unwrap();
+            if line["fields"]["message"] == "metrics" {
+                metrics = Some(address());
+            }
             if line["fields"]["message"] == "listening" {
-                let address = line["fields"]["address"].as_str().unwrap().parse().unwrap();
+                let address = address();
                 let log = std::thread::spawn(move || {
                     let mut rest = String::new();
                     log.read_to_string(&mut rest).unwrap();
                     rest
                 });
-                return Self { child, log: Some(log), address };
+                return Self { child, log: Some(log), address, metrics };
             }
         }
         panic!("the server does not listen, {}:\n{said}", child.wait().unwrap());
