@@ -214,11 +214,11 @@ refuse_others() {
 prepare() { # instance; a tar of this script and the units on standard input
     instance=$1
     [ -d /run/systemd/system ] || refuse no-systemd
-    version=$(systemctl --version | awk 'NR == 1 { print $2 + 0 }')
-    [ "$version" -ge 247 ] || refuse old-systemd "$version"
     for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout unshare useradd; do
         command -v "$tool" >/dev/null || refuse no-tool "$tool"
     done
+    version=$(systemctl --version | awk 'NR == 1 { print $2 + 0 }')
+    [ "$version" -ge 247 ] || refuse old-systemd "$version"
     if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
     if ! is_ours; then refuse_others; fi
     if ! getent passwd chat >/dev/null; then

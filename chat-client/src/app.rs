@@ -315,7 +315,9 @@ impl App {
             Event::Line(line) => self.obey(now, &line),
             Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
             Event::Answer(answer) => self.answered(now, answer),
-            Event::EndOfInput => self.leave_all(now),
+            Event::EndOfInput if self.config.screen => self.leave_all(now),
+            // Nothing can be typed any more that would agree.
+            Event::EndOfInput => self.leave(now, self.exit()),
             Event::Leave => self.leave(now, self.exit()),
             Event::Interrupt => self.interrupt(now),
             Event::Terminate => self.stop(now),
@@ -368,6 +370,12 @@ impl App {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         matches!(self.phase, Phase::Leaving { then: Some(Exit::Interrupted), .. })
+    }
+
+    /// Tells whether the server is being left for good.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { then: Some(_), .. })
     }
 
     /// Returns how the program ends, once the client is leaving its server for that.

@@ -194,9 +194,12 @@ impl Tabs {
             // Messages change nothing that a status line shows, and there may be thousands in a second.
             tab.stale |=
                 !matches!(event, Event::Incoming(Incoming::Packet { kind: PacketType::MESSAGE, .. }));
-            let was_leaving = tab.app.leaves().is_some();
+            let was_leaving = tab.app.is_leaving();
             let effects = tab.app.handle(Instant::now(), event);
-            if was_leaving || effects.iter().any(|effect| matches!(effect, Effect::Quit(_))) {
+            if was_leaving
+                || tab.app.is_leaving()
+                || effects.iter().any(|effect| matches!(effect, Effect::Quit(_)))
+            {
                 self.remember(id, &effects);
             }
             for effect in effects {

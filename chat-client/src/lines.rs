@@ -96,6 +96,8 @@ impl Lines {
         // Holds one event at most: the reader waits for a wish before each.
         let (sender, events) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
+            // Ctrl-D ends what was typed so far; on a terminal more may come.
+            let goes_on = io::stdin().is_terminal();
             let mut input = io::stdin().lock();
             let mut broken = false;
             while wishes.recv().is_ok() {
@@ -107,7 +109,7 @@ impl Lines {
                         Event::BadLine(format!("standard input cannot be read: {error}"))
                     }
                 };
-                let last = matches!(event, Event::EndOfInput);
+                let last = matches!(event, Event::EndOfInput) && (broken || !goes_on);
                 if sender.send(event).is_err() || last {
                     return;
                 }

@@ -161,7 +161,9 @@ pub enum Error {
     #[error("cancelled; nothing was changed")]
     Cancelled,
     /// The person said no to what came to light on the way.
-    #[error("cancelled; what was agreed to before is done")]
+    #[error(
+        "cancelled; the machine can be reached now, and nothing of its server or of its other ports was changed"
+    )]
     CancelledLater,
     /// There is no server to deploy.
     #[error(transparent)]

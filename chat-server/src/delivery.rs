@@ -68,7 +68,7 @@ pub(crate) struct Delivery {
     batches: Batches,
     /// Connections with replies that are not flushed yet.
     replied: Vec<usize>,
-    /// How many bytes have been made ready for single connections since the last flush.
+    /// How many bytes are ready for single connections.
     ready_bytes: usize,
     /// Connections that are to be sent changes of the user list, once they have been sent all of it.
     newcomers: Vec<PeerKey>,
@@ -192,6 +192,7 @@ impl Delivery {
         self.replied.push(key.index);
         self.ready_bytes += bytes;
         if self.ready_bytes > READY_BYTES {
+            self.ready_bytes -= self.peer(key).map_or(0, |peer| peer.ready_bytes());
             self.drain(key);
             self.keep_bounds();
         }

@@ -23,8 +23,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// A connection is given up when it has not acknowledged what it was sent for as long: nothing is probed then, and without
-/// this a client that vanished from a room that talks would keep its place for a quarter of an hour.
+/// A connection is given up when it has not acknowledged what it was sent for as long, or when there was no room for more at its
+/// end: nothing is probed then, and without this a client that vanished from a room that talks would keep its place for a
+/// quarter of an hour.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(240);
 

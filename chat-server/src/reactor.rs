@@ -44,6 +44,9 @@ const STOPPING: &str = "The server is stopping. If it is being restarted, it wil
 /// first request as soon as it is connected, and nobody else will answer it.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
+/// Rounds in which a server that stops handles what has come, whoever it is from.
+const LAST_ROUNDS: usize = 4;
+
 /// How long clients that have been sent everything may take to close their side when the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -180,7 +183,10 @@ impl Reactor {
     /// Answers what has been asked, and up to `until` what is about to be.
     async fn give_last_answers(&mut self, until: Instant) -> io::Result<()> {
         self.crowd.accepting = false;
-        self.round(true).await?;
+        // A round may go by without the sockets being asked, if some work was just finished.
+        for _ in 0..LAST_ROUNDS {
+            self.round(true).await?;
+        }
         while (self.crowd.has_turns() || self.crowd.is_anyone_owed()) && Instant::now() < until {
             if let Ok(round) = tokio::time::timeout_at(until.into(), self.round(false)).await {
                 round?;

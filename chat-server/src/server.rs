@@ -29,7 +29,7 @@ use crate::reactor::Reactor;
 use crate::reload::Reload;
 use crate::service_manager::ServiceManager;
 
-/// How long clients may take, together, to read what waits for them when the server stops.
+/// How long a server that stops may take to answer, and clients to read what waits for them, together.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A server that owns its socket and its data directory and is ready to run.

@@ -82,6 +82,9 @@ impl App {
 
     /// Takes note of logins among the requests that were refused or stay unanswered.
     pub(super) fn judge_gate(&mut self, now: Instant, failed: &[Request]) {
+        if self.config.interactive && failed.iter().any(|request| matches!(request, Request::Login(_))) {
+            self.give_up_held();
+        }
         let Phase::Open(session) = &mut self.phase else { return };
         let Some(gate) = &mut session.gate else { return };
         let is_it = |request: &Request| matches!(request, Request::Login(login) if login.user == gate.user);

@@ -8,12 +8,12 @@ use super::input::MAX_UNSENT;
 use super::{App, Event, Phase};
 
 impl App {
-    /// Tells whether something has to wait for a connection, or for the answer to a question that it has crossed.
+    /// Tells whether something has to wait for a connection, for the answer to a question that it has crossed, or for what waits
+    /// already.
     pub(super) fn comes_too_early(&self, event: &Event) -> bool {
+        let is_behind = self.asked.is_some() || !self.held.is_empty();
         match (event, &self.phase) {
-            (Event::Line(line), _) if self.config.interactive && self.asked.is_some() => {
-                needs_connection(line)
-            }
+            (Event::Line(line), _) if self.config.interactive && is_behind => needs_connection(line),
             (Event::Line(line), Phase::Opening(None)) => needs_connection(line),
             // People are told that a lost connection is being restored; a program cannot be told to say it again.
             (Event::Line(_) | Event::EndOfInput, Phase::Opening(Some(_)) | Phase::Waiting { .. }) => {
@@ -28,23 +28,33 @@ impl App {
         if self.config.interactive {
             self.interrupted = None;
             if self.held.len() >= MAX_UNSENT {
-                self.fail(format!("not sent: {MAX_UNSENT} lines wait already until the connection is there"));
+                self.fail(format!("not sent: {MAX_UNSENT} lines wait already"));
                 return;
             }
-            self.note("kept until the connection is there");
+            self.note(match &self.phase {
+                _ if self.asked.is_some() => "kept until the question is answered",
+                Phase::Opening(_) => "kept until the connection is there",
+                _ => "kept until what came before is done",
+            });
         }
         self.held.push_back(event);
     }
 
     /// Obeys what was held back, as far as that is possible by now.
+    ///
+    /// What was said behind a login is to be heard under its name: it waits for the answer, and is given up along with the login.
     pub(super) fn release(&mut self, now: Instant) {
-        while !matches!(self.phase, Phase::Opening(_)) && self.wants_line() {
+        while !matches!(self.phase, Phase::Opening(_)) && !self.logs_in() && self.wants_line() {
             match self.held.pop_front() {
                 Some(held) if matches!(self.phase, Phase::Idle) => self.name_held(&held),
                 Some(held) => self.react(now, held),
                 None => return,
             }
         }
+    }
+
+    fn logs_in(&self) -> bool {
+        matches!(&self.phase, Phase::Open(session) if session.requests.newest_login().is_some())
     }
 
     /// Gives up what was held back, and names it.

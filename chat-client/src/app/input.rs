@@ -335,6 +335,7 @@ impl App {
     fn cancelled(&mut self) {
         self.failed = true;
         self.note("cancelled");
+        self.give_up_held();
     }
 
     /// Leaves without much waiting; asked a second time, at once.
@@ -386,9 +387,9 @@ impl App {
 
     /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
     pub(super) fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
-        let interactive = self.config.interactive;
+        let asks = self.config.asks;
         let Some(session) = self.session() else { return };
-        if session.protection == Protection::Plain && !self.config.allow_plain_passwords && interactive {
+        if session.protection == Protection::Plain && !self.config.allow_plain_passwords && asks {
             self.note("this connection is not encrypted: anybody on the way could read the password");
             self.ask(Asked::PlainPassword(request, account), "send it anyway? [y/N] ", false);
             return;
@@ -471,7 +472,10 @@ impl App {
             Asked::PlainPassword(request, account) if yes => {
                 self.complete_account(now, request, account, true);
             }
-            Asked::Classic | Asked::PlainPassword(..) => self.note("not sent"),
+            Asked::Classic | Asked::PlainPassword(..) => {
+                self.note("not sent");
+                self.give_up_held();
+            }
             Asked::Password { request: AccountRequest::Register, user, plain_agreed, keep, first: None } => {
                 let request = AccountRequest::Register;
                 let prompt = format!("password of {user}, again: ");

@@ -88,6 +88,7 @@ impl App {
         self.asked = None;
         if self.place(place.user.clone()) != place {
             self.fail("not sent: the connection is not the one for which the password was looked for");
+            self.give_up_held();
             return;
         }
         let user = place.user;

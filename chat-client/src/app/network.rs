@@ -173,7 +173,8 @@ impl App {
         }
         let wait = self.backoff.next_wait();
         let reason = error_chain(error);
-        // People see how long it still takes; the same reason twice a minute would drive out what was said before.
+        // The status line of a screen says how long it still takes; the same reason twice a minute would drive out what was
+        // said before.
         if !self.config.interactive || resume.reason.as_ref() != Some(&reason) {
             self.note(format!("{reason}; reconnecting in {:.1} s", wait.as_secs_f64()));
         }

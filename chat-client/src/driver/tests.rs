@@ -168,6 +168,15 @@ fn what_was_never_sent_outlives_the_screen() {
     let said = vec![Show::Error("home:1: never sent: hello?".to_owned())];
     assert_eq!(tabs.ended(Exit::Done), Ended { exit: Exit::Done, last_words: said });
 
+    // While the server is there and only a question keeps it back.
+    let mut tabs = connected(1);
+    hear(&mut tabs, 0, line("/login alice"));
+    hear(&mut tabs, 0, line("hello?"));
+    hear(&mut tabs, 0, Event::Terminate);
+    assert_eq!(hear(&mut tabs, 0, goodbye()), Some(Exit::Interrupted));
+    let last_words = tabs.ended(Exit::Interrupted).last_words;
+    assert_eq!(last_words, [Show::Error("never sent: hello?".to_owned())]);
+
     let mut tabs = connected(1);
     hear(&mut tabs, 0, lost());
     hear(&mut tabs, 0, line("hello?"));

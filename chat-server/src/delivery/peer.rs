@@ -19,8 +19,8 @@ use super::{BATCH_BYTES, KEPT_BYTES, Progress};
 use crate::metrics::Closed;
 use crate::packet_log::PacketLog;
 
-/// How many bytes beyond the limit may wait for a connection that is given up: the batch that was too much. What Noise has
-/// sealed cannot be left out, or the NOTICE behind it would not open.
+/// How many bytes beyond the limit may wait for a connection that is given up: the batch that was too much, behind which its
+/// client may read why.
 const OVER_THE_LIMIT: usize = 2 * BATCH_BYTES;
 
 /// A connection that receives. There may be ten thousand, most of them with nothing to receive: what few need is boxed.
@@ -85,7 +85,6 @@ impl Peer {
     }
 
     /// Returns how many bytes are ready for the next flush.
-    #[cfg(test)]
     pub(super) fn ready_bytes(&self) -> usize {
         self.ready.as_ref().map_or(0, |ready| ready.bytes.len())
     }
@@ -242,7 +241,8 @@ impl Peer {
         let (last, replaced) =
             lists.split_last().map_or((None, lists), |(last, others)| (Some(last), others));
         let queue = self.queue.get_or_insert_with(|| Box::new(Queue::new(space.total.clone())));
-        let bytes = queue.bytes() + rest.len() - replaced.iter().map(Range::len).sum::<usize>();
+        let older = if last.is_some() { queue.replaceable_bytes() } else { 0 };
+        let bytes = queue.bytes() + rest.len() - replaced.iter().map(Range::len).sum::<usize>() - older;
         // Looked at before anything is copied: encrypted for an original client, a batch may be a hundred times as long.
         if bytes > space.each + OVER_THE_LIMIT {
             tracing::info!(client = %self.client, waiting_bytes = bytes, "cut off: reads too slowly");
@@ -250,6 +250,8 @@ impl Peer {
                 return self.cut_off(Closed::QueueFull);
             }
             queue.push(part(begun));
+            // Behind records that are left out no other would open.
+            self.takes_notices &= !matches!(self.cipher, Cipher::Noise(_));
             return self.give_up(space);
         }
         let mut kept = rest.start;

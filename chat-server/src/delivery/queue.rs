@@ -71,6 +71,11 @@ impl Queue {
         self.bytes
     }
 
+    /// Returns how many bytes the next user list replaces.
+    pub(super) fn replaceable_bytes(&self) -> usize {
+        self.list.and_then(|place| self.pieces.get(place)).map_or(0, |list| list.len() + PIECE_BYTES)
+    }
+
     /// Adds bytes at the end.
     pub(super) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {

@@ -111,6 +111,23 @@ fn all_together_keep_no_more_than_they_may_at_any_moment() {
 }
 
 #[test]
+fn a_list_is_judged_without_the_one_that_it_replaces() {
+    let mut delivery = Delivery::new(BOUNDS, None);
+    let reader = readers(&mut delivery, 1).pop().unwrap();
+    while waiting(&mut delivery, &reader) < 460_000 {
+        say(&mut delivery, 1);
+        delivery.flush();
+    }
+    let list = "x".repeat(570_000);
+    for _ in 0..3 {
+        delivery.broadcast_list(|| &list, "", HashSet::from([ClientId(2)])).unwrap();
+        delivery.flush();
+    }
+    assert_eq!(delivery.why_cut_off(reader.key), None);
+    assert!(waiting(&mut delivery, &reader) <= BOUNDS.each);
+}
+
+#[test]
 fn whoever_is_given_up_is_left_at_the_end_of_a_packet() {
     let packets = {
         let mut packets = Vec::new();

@@ -148,6 +148,7 @@ fn in_stages(
     let is_agreed = args.yes || launch.is_some() || outline.is_empty();
     if !is_agreed {
         confirm(context, &session.heading(), &outline, "Do this?", false).map_err(later)?;
+        lock.keep()?;
     }
     let (opening, closing) = closing_last(corrected.as_ref().unwrap_or(&rules));
     place.apply(&opening)?;

@@ -176,8 +176,9 @@ impl Account {
         const TRIES: u32 = 60;
         for _ in 0..TRIES {
             let connect = ["connect", &self.address(), &PORT.to_string()];
-            if self.home.run_with_input("chat-client", &connect, "/join\n").code == Some(0) {
-                return self.can_chat();
+            let said = self.home.run_with_input("chat-client", &connect, "/join\nhello\n");
+            if said.code == Some(0) && said.out.contains(": hello") {
+                return;
             }
             thread::sleep(Duration::from_millis(250));
         }

@@ -39,14 +39,20 @@ fn a_deployer_killed_at_any_moment_of_a_release_leaves_what_the_next_one_can_fin
     let account = Account::new();
     let _ = account.up(&server());
     let servers = [server(), changed_server(&account.home, "changed")];
+    let first = account.status()["release"].clone();
+    let mut killed = 0;
     for round in 0..8 {
-        let mut deployer = account.start(&up(&servers[usize::from(round % 2 == 0)]));
-        thread::sleep(Duration::from_millis(200 * round));
+        // Always the one that is not there.
+        let next = &servers[usize::from(account.status()["release"] == first)];
+        let mut deployer = account.start(&up(next));
+        thread::sleep(Duration::from_millis(400 * round));
+        killed += i32::from(deployer.try_wait().unwrap().is_none());
         // It may be done already; then there is nothing to kill.
         let _ = deployer.kill();
         deployer.wait().unwrap();
         account.can_chat_soon();
     }
+    assert!(killed >= 4, "{killed} of 8 were still at work");
     let _ = account.up(&servers[1]);
     let status = account.status();
     assert_eq!((&status["server"], &status["release_confirmed"]), (&"healthy".into(), &true.into()));
