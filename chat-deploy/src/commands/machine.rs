@@ -160,6 +160,11 @@ impl<'a> MachinePlace<'a> {
         Ok(diff(&spec, observed)?)
     }
 
+    /// Tells whether the host alone can say which port its server has.
+    pub(super) fn has_unknown_port(&self, observed: &Observed) -> bool {
+        self.chat_port(&self.spec(String::new()), observed, None).is_none()
+    }
+
     /// Returns the port that was asked for; else the one the server has; else what the rules have us think. `None` if they
     /// leave a choice.
     fn chat_port(&self, spec: &Spec, observed: &Observed, there: Option<u16>) -> Option<u16> {

@@ -258,10 +258,8 @@ fn of_rules(
     let text = format!("not open: {}", missing.join("; "));
     let hint = "`chat-deploy up` opens what is missing".to_owned();
     match (missing.is_empty(), keeps_out) {
-        (true, _) if session.is_none() => findings.open(
-            "rules",
-            "none is missing as far as can be told: which port the server has, its host knows",
-        ),
+        (true, _) if session.is_none() && place.has_unknown_port(observed) => findings
+            .open("rules", "none is known to be missing; which port the server has, its host alone knows"),
         (true, _) => findings.good("rules", "let in what they should"),
         (false, true) => findings.bad("rules", &text, &[hint]),
         (false, false) => findings.open("rules", &format!("{text}; {hint}")),

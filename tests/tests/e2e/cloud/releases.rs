@@ -45,14 +45,14 @@ fn a_deployer_killed_at_any_moment_of_a_release_leaves_what_the_next_one_can_fin
         // Always the one that is not there.
         let next = &servers[usize::from(account.status()["release"] == first)];
         let mut deployer = account.start(&up(next));
-        thread::sleep(Duration::from_millis(400 * round));
+        thread::sleep(Duration::from_millis(200 * round));
         killed += i32::from(deployer.try_wait().unwrap().is_none());
         // It may be done already; then there is nothing to kill.
         let _ = deployer.kill();
         deployer.wait().unwrap();
         account.can_chat_soon();
     }
-    assert!(killed >= 4, "{killed} of 8 were still at work");
+    assert!(killed >= 3, "{killed} of 8 were still at work");
     let _ = account.up(&servers[1]);
     let status = account.status();
     assert_eq!((&status["server"], &status["release_confirmed"]), (&"healthy".into(), &true.into()));
