@@ -3,6 +3,7 @@
 
 mod connection;
 mod encryption;
+mod held;
 mod keyring;
 mod passwords;
 
