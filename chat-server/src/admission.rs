@@ -36,25 +36,24 @@ pub(crate) enum Refusal {
 }
 
 impl Admission {
-    /// Counts one more connection from `address`, or says why it must not be taken. Returns what its rates are counted in, unless
-    /// the address is spared them.
+    /// Counts one more connection from `address`, or says why it must not be taken. Returns what its rates are counted in.
     pub(crate) fn admit(
         &mut self,
         address: IpAddr,
         limits: &Limits,
         now: Instant,
-    ) -> Result<Option<SharedUsage>, Refusal> {
-        let exempt = limits.is_exempt(address);
+    ) -> Result<SharedUsage, Refusal> {
+        let is_spared = limits.is_exempt(address);
         if self.total >= limits.max_connections {
             return Err(Refusal::Full);
         }
         let address = self.per_address.entry(limit_key(address)).or_insert_with(|| Address::new(limits, now));
-        if !exempt {
+        if !is_spared {
             address.admit(limits, now)?;
         }
         address.open += 1;
         self.total += 1;
-        Ok((!exempt).then(|| Rc::clone(&address.usage)))
+        Ok(Rc::clone(&address.usage))
     }
 
     /// Counts one connection from `address` less.
@@ -99,6 +98,7 @@ impl Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rates;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,12 +108,12 @@ mod tests {
         let [a, mapped, b, local] =
             ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|a| a.parse().unwrap());
         let (mut admission, now) = (Admission::default(), Instant::now());
-        let mut admit = |address| admission.admit(address, &limits, now).map(|usage| usage.is_some());
-        assert_eq!(admit(a), Ok(true));
+        let mut admit = |address| admission.admit(address, &limits, now).map(drop);
+        assert_eq!(admit(a), Ok(()));
         assert_eq!(admit(mapped), Err(Refusal::AddressFull));
-        assert_eq!(admit(b), Ok(true));
-        assert_eq!(admit(local), Ok(false));
-        assert_eq!(admit(local), Ok(false));
+        assert_eq!(admit(b), Ok(()));
+        assert_eq!(admit(local), Ok(()));
+        assert_eq!(admit(local), Ok(()));
         assert_eq!(admit(local), Err(Refusal::Full));
         for address in [a, b, local, local, a] {
             admission.release(address);
@@ -144,8 +144,10 @@ mod tests {
         let limits = Limits { messages_per_second: 1, rate_shares_per_address: 1, ..Limits::default() };
         let (address, now) = ("192.0.2.1".parse().unwrap(), Instant::now());
         let mut admission = Admission::default();
-        let usage = admission.admit(address, &limits, now).unwrap().unwrap();
-        crate::rate::Rates::open(usage, &limits, now).0.take(&limits, now, 9, 0);
+        let usage = admission.admit(address, &limits, now).unwrap();
+        let mut rates = Rates::new(usage, &limits, now);
+        rates.opened(&limits, now);
+        rates.take(&limits, now, 9, 0);
         let mut remembered = |after| {
             admission.forget_old(&limits, now + after);
             admission.per_address.len()

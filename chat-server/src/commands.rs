@@ -27,8 +27,8 @@ use crate::{Outcome, UsageError, activation, descriptors, logging};
 /// The pairs of `keygen` are this long unless something else is asked for, in bits.
 const DEFAULT_BITS: u64 = 32;
 
-/// A server has made its identity that long after it took its data directory, however busy the machine is.
-const STARTING: Duration = Duration::from_secs(2);
+/// A server that starts has made its identity that long after it took its data directory, even on a busy machine.
+const STARTING: Duration = Duration::from_secs(10);
 
 /// Runs the command that was typed.
 ///
@@ -147,7 +147,7 @@ fn identity_of_starting(data: &Path) -> Result<Option<Identity>, DataError> {
         if identity.is_some() || Instant::now() >= until {
             return Ok(identity);
         }
-        std::thread::sleep(STARTING / 100);
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -147,8 +147,9 @@ pub(crate) struct Connection {
     /// While encryption is modern: the packet stream inside SECURE packets.
     secure: Option<Box<Inner>>,
     ours: Option<Box<Ours>>,
-    /// None for addresses that are spared the rates.
-    rates: Option<Rates>,
+    rates: Rates,
+    /// Whether its address is spared the rates.
+    exempt: bool,
     table_bytes: usize,
     presence: Presence,
     /// When what is carried over began to wait for its end.
@@ -164,18 +165,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Takes a connection in, as the reactor's number `index`. What it sends counts in `usage`, unless it is spared the rates.
+    /// Takes a connection in, as the reactor's number `index`. What it sends counts in `usage`, unless its address is spared that.
     pub(crate) fn open(
         hub: Rc<Hub>,
         index: usize,
         stream: TcpStream,
         peer: SocketAddr,
-        usage: Option<SharedUsage>,
+        usage: SharedUsage,
     ) -> Self {
         let socket = Rc::new(stream);
         let key = hub.open(Rc::clone(&socket));
         let now = Instant::now();
-        let (rates, pause) = usage.map(|usage| Rates::open(usage, &hub.limits(), now)).unzip();
+        let exempt = hub.limits().is_exempt(peer.ip());
+        let mut rates = Rates::new(usage, &hub.limits(), now);
+        let pause = if exempt { Duration::ZERO } else { rates.opened(&hub.limits(), now) };
         let (presence, incomplete_since) = (Presence::new(hub.now()), hub.now());
         tracing::debug!(client = %key.client, %peer, "connected");
         Self {
@@ -184,13 +187,12 @@ impl Connection {
             key,
             peer,
             socket,
-            phase: pause
-                .filter(|pause| !pause.is_zero())
-                .map_or(Phase::Open, |pause| Phase::paused(now + pause)),
+            phase: if pause.is_zero() { Phase::Open } else { Phase::paused(now + pause) },
             carried: Vec::new(),
             secure: None,
             ours: None,
             rates,
+            exempt,
             table_bytes: 0,
             presence,
             incomplete_since,
@@ -382,15 +384,17 @@ impl Connection {
 
     /// Counts packets and bytes.
     fn charge(&mut self, packets: u32, bytes: usize) {
-        if let Some(rates) = &mut self.rates {
-            rates.take(&self.hub.limits(), Instant::now(), packets, bytes);
+        if !self.exempt {
+            self.rates.take(&self.hub.limits(), Instant::now(), packets, bytes);
         }
     }
 
     /// Returns how long to wait, for all that was counted, before more is handled; says so at the first time of several.
     fn debt(&mut self) -> Duration {
-        let Some(rates) = &mut self.rates else { return Duration::ZERO };
-        let wait = rates.take(&self.hub.limits(), Instant::now(), 0, 0);
+        if self.exempt {
+            return Duration::ZERO;
+        }
+        let wait = self.rates.take(&self.hub.limits(), Instant::now(), 0, 0);
         let first = !std::mem::replace(&mut self.throttled, !wait.is_zero());
         if first && !wait.is_zero() {
             self.hub.metrics.slowed.inc();

@@ -192,9 +192,7 @@ impl Delivery {
         self.replied.push(key.index);
         self.ready_bytes += bytes;
         if self.ready_bytes > READY_BYTES {
-            self.ready_bytes -= self.peer(key).map_or(0, |peer| peer.ready_bytes());
             self.drain(key);
-            self.keep_bounds();
         }
     }
 
@@ -371,7 +369,8 @@ impl Delivery {
     }
 
     /// Cuts off whoever has most waiting while all together have too much, so that a few stuck readers cannot use up what
-    /// everybody needs now and then.
+    /// everybody needs now and then. What is shared counts once in the total and in full for each who has it: who is furthest
+    /// behind goes first, also where that frees little.
     fn keep_bounds(&mut self) {
         while self.waiting.get() > self.bounds.together {
             let most = self.peers.iter_mut().max_by_key(|(_, peer)| peer.waiting_bytes());
@@ -383,9 +382,12 @@ impl Delivery {
 
     /// Writes what waits for one connection and the replies it has not been given yet, as far as its socket takes them.
     pub(crate) fn drain(&mut self, key: PeerKey) -> Progress {
-        let Self { peers, bounds, waiting, .. } = self;
-        let peer = find(peers, key);
-        peer.map_or(Progress::Written, |peer| peer.drain(&Space { each: bounds.each, total: waiting }))
+        let Self { peers, bounds, waiting, ready_bytes, .. } = self;
+        let Some(peer) = find(peers, key) else { return Progress::Written };
+        *ready_bytes = ready_bytes.saturating_sub(peer.ready_bytes());
+        let progress = peer.drain(&Space { each: bounds.each, total: waiting });
+        self.keep_bounds();
+        progress
     }
 
     /// Tells whether a connection waits for its socket.

@@ -20,8 +20,8 @@ use chat_core::notice::{self, NoticeCode};
 use chat_core::packet::PacketType;
 use chat_core::rsa::hazmat::{CharacterDecryptor, Decryptor, LAST_IN_TABLES};
 use mio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::accounts::Accounts;
 use crate::admission::Admission;
@@ -38,6 +38,7 @@ use crate::tables::TableMemory;
 
 /// What each byte that everyone receives counts for in the rate of whoever caused it.
 const FOR_EVERYONE: usize = 8;
+
 /// What changing the user list counts for at most: one list is for all changes of a round, and our own clients get the changes
 /// alone.
 const MOST_FOR_A_LIST: usize = 64 * 1024;
@@ -77,6 +78,9 @@ pub(crate) struct Hub {
     pub(crate) reports: UnboundedSender<Report>,
     /// What has been said to everyone.
     floor: Cell<Floor>,
+    /// Whether nobody waits any more until it is their turn to speak, and who is told when that begins.
+    is_floor_open: Cell<bool>,
+    floor_opened: Notify,
     room: RefCell<Room>,
     delivery: RefCell<Delivery>,
     effects: RefCell<Vec<Effect>>,
@@ -107,6 +111,8 @@ impl Hub {
     ) -> Self {
         Self {
             floor: Cell::new(Floor::new(&limits, Instant::now())),
+            is_floor_open: Cell::new(false),
+            floor_opened: Notify::new(),
             limits: RefCell::new(Rc::new(limits)),
             metrics: Metrics::new(accounts.latencies()),
             accounts,
@@ -222,10 +228,28 @@ impl Hub {
 
     /// Counts a message that somebody wants to say to everyone; returns how long to wait before it may be said.
     pub(crate) fn wait_to_say(&self, message: &str) -> Duration {
+        if self.is_floor_open.get() {
+            return Duration::ZERO;
+        }
         let mut floor = self.floor.get();
         let wait = floor.take(&self.limits(), Instant::now(), message.len());
         self.floor.set(floor);
         wait
+    }
+
+    /// Waits for that long, or until nobody waits any more.
+    pub(crate) async fn wait_for_floor(&self, wait: Duration) {
+        let opened = self.floor_opened.notified();
+        if !self.is_floor_open.get() {
+            // That the time is up is what is usually waited for.
+            let _ = tokio::time::timeout(wait, opened).await;
+        }
+    }
+
+    /// Lets everybody say at once what they wait to say: the server is stopping, and will not hear it later.
+    pub(crate) fn open_floor(&self) {
+        self.is_floor_open.set(true);
+        self.floor_opened.notify_waiters();
     }
 
     /// Hands over the user list for one client, after whatever others have changed: it has that already.

@@ -54,12 +54,15 @@ struct Rate {
 }
 
 impl Rates {
-    /// Starts with full buckets of the connection's own. Opening it counts as a packet of its address; returns how long to
-    /// wait for that before the first packet is handled.
-    pub(crate) fn open(of_address: SharedUsage, limits: &Limits, now: Instant) -> (Self, Duration) {
-        let rates = Self { own: Usage::none(limits, 1, now), of_address };
-        let wait = rates.take_of_address(limits, now, 1, 0);
-        (rates, wait)
+    /// Starts with full buckets of the connection's own.
+    pub(crate) fn new(of_address: SharedUsage, limits: &Limits, now: Instant) -> Self {
+        Self { own: Usage::none(limits, 1, now), of_address }
+    }
+
+    /// Counts the opening of the connection as a packet of its address; returns how long to wait for that before the first
+    /// packet is handled.
+    pub(crate) fn opened(&mut self, limits: &Limits, now: Instant) -> Duration {
+        self.take_of_address(limits, now, 1, 0)
     }
 
     /// Counts packets and bytes; returns how long to wait before handling more.
@@ -141,9 +144,10 @@ impl Rate {
         Self::new(limits.bytes_per_second, limits.byte_burst, shares)
     }
 
-    /// At once a quarter of what may wait for a reader: a burst must not throw out those who were reading well.
+    /// At once a sixteenth of what may wait for a reader: a burst must not throw out those who were reading well, not even where
+    /// the original's encryption makes eight bytes of one.
     fn of_room(limits: &Limits) -> Self {
-        let burst = u32::try_from(limits.outbox_bytes / 4).unwrap_or(u32::MAX);
+        let burst = u32::try_from(limits.outbox_bytes / 16).unwrap_or(u32::MAX);
         Self::new(limits.room_bytes_per_second, burst, 1)
     }
 
@@ -178,9 +182,15 @@ mod tests {
         }
     }
 
+    fn open(used: &SharedUsage, now: Instant) -> (Rates, Duration) {
+        let mut rates = Rates::new(Rc::clone(used), &limits(), now);
+        let wait = rates.opened(&limits(), now);
+        (rates, wait)
+    }
+
     /// A connection from an address that nobody else connects from.
     fn alone(now: Instant) -> Rates {
-        Rates::open(Usage::of_address(&limits(), now), &limits(), now).0
+        open(&Usage::of_address(&limits(), now), now).0
     }
 
     #[test]
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_said_to_everyone_waits_but_never_long() {
-        let limits = Limits { outbox_bytes: 4000, room_bytes_per_second: 1000, ..limits() };
+        let limits = Limits { outbox_bytes: 16_000, room_bytes_per_second: 1000, ..limits() };
         let start = Instant::now();
         let mut floor = Floor::new(&limits, start);
         let mut waits = |bytes, after| floor.take(&limits, start + Duration::from_millis(after), bytes);
@@ -226,7 +236,7 @@ mod tests {
     fn many_connections_of_an_address_have_the_shares_of_two() {
         let now = Instant::now();
         let used = Usage::of_address(&limits(), now);
-        let open = || Rates::open(Rc::clone(&used), &limits(), now);
+        let open = || open(&used, now);
         // Ten packets are free, two of which open these; then twenty a second, each connection waiting for its own.
         let [(mut first, _), (mut second, _)] = [open(), open()];
         for rates in [&mut first, &mut second] {

@@ -44,8 +44,8 @@ const STOPPING: &str = "The server is stopping. If it is being restarted, it wil
 /// first request as soon as it is connected, and nobody else will answer it.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Rounds in which a server that stops handles what has come, whoever it is from.
-const LAST_ROUNDS: usize = 4;
+/// Rounds of a server that stops that may go by without the sockets being asked, since some work was just finished.
+const SPARE_ROUNDS: usize = 4;
 
 /// How long clients that have been sent everything may take to close their side when the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -134,6 +134,9 @@ impl Reactor {
             Some(report) = reports.recv() => {
                 begun = Instant::now();
                 crowd.report(report);
+                while let Ok(report) = reports.try_recv() {
+                    crowd.report(report);
+                }
             }
             events = poller.wait(in_haste) => {
                 begun = Instant::now();
@@ -180,11 +183,12 @@ impl Reactor {
         Ok(())
     }
 
-    /// Answers what has been asked, and up to `until` what is about to be.
+    /// Answers what has been asked, and up to `until` what is about to be. What waits to be said is said now.
     async fn give_last_answers(&mut self, until: Instant) -> io::Result<()> {
         self.crowd.accepting = false;
-        // A round may go by without the sockets being asked, if some work was just finished.
-        for _ in 0..LAST_ROUNDS {
+        self.crowd.hub.open_floor();
+        let asks = self.crowd.connections.len().div_ceil(poller::EVENTS) + 1;
+        for _ in 0..asks + SPARE_ROUNDS {
             self.round(true).await?;
         }
         while (self.crowd.has_turns() || self.crowd.is_anyone_owed()) && Instant::now() < until {

@@ -14,6 +14,7 @@ use crate::config::AccountSettings;
 pub(super) struct Hasher {
     params: Params,
     nobody: String,
+    parallel: usize,
     // Memory of computations that have ended, for the next ones. Left to glibc, each would take fresh memory several
     // times over before any is used again: a freed block lacks the few bytes that aligning it cost.
     memory: Mutex<Vec<Vec<Block>>>,
@@ -28,7 +29,7 @@ impl Hasher {
         // As dear to check as any other, and the hash of no password anybody knows.
         let (salt, hash) = ("A".repeat(22), "A".repeat(43));
         let nobody = format!("$argon2id$v=19$m={memory},t={iterations},p={lanes}${salt}${hash}");
-        Ok(Self { params, nobody, memory: Mutex::default() })
+        Ok(Self { params, nobody, parallel: settings.parallel_hashes, memory: Mutex::default() })
     }
 
     /// Hashes a password with a fresh salt.
@@ -97,10 +98,12 @@ impl Hasher {
         Ok(memory)
     }
 
-    /// Keeps what fits the current settings; there are never more of them than computations at a time.
+    /// Keeps what fits the current settings, and no more of it than is used at a time: whoever runs the server may have
+    /// passwords hashed out of turn.
     fn keep_memory(&self, memory: Vec<Block>) {
-        if memory.len() == self.params.block_count() {
-            self.kept_memory().push(memory);
+        let mut kept = self.kept_memory();
+        if memory.len() == self.params.block_count() && kept.len() < self.parallel {
+            kept.push(memory);
         }
     }
 
@@ -153,6 +156,14 @@ mod tests {
         }
         let kept: Vec<usize> = hasher.memory.lock().unwrap().iter().map(Vec::len).collect();
         assert_eq!(kept, [64]);
+    }
+
+    #[test]
+    fn no_more_memory_is_kept_than_is_used_at_a_time() {
+        let hasher = Hasher { parallel: 1, ..hasher(64) };
+        let taken: Vec<_> = (0..3).map(|_| hasher.take_memory(64).unwrap()).collect();
+        taken.into_iter().for_each(|memory| hasher.keep_memory(memory));
+        assert_eq!(hasher.memory.lock().unwrap().len(), 1);
     }
 
     #[test]

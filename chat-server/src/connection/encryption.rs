@@ -28,7 +28,7 @@ const FIXED_SQUARINGS: u64 = 6;
 
 /// What a handshake of Noise counts for in the rate of bytes: its multiplications on the curve are everybody's time. An office
 /// whose clients all connect again at once is not slowed by it.
-const HANDSHAKE_BYTES: usize = 32 * 1024;
+const HANDSHAKE_BYTES: usize = 8 * 1024;
 
 /// What the dearest key counts for in the rate of bytes.
 const DEAREST_KEY_BYTES: u64 = 256 * 1024;

@@ -42,7 +42,7 @@ pub(super) enum Phase {
 /// What a packet waits for: first for the work, if there is any, and then for as long as `pause` says.
 pub(super) struct Waiting {
     /// Stops when this is dropped.
-    _work: Option<Working>,
+    work: Option<Working>,
     pause: Duration,
     /// When the pause ends; unknown until the work is done.
     until: Option<Instant>,
@@ -51,7 +51,7 @@ pub(super) struct Waiting {
 impl Phase {
     /// Waits for nothing but a moment.
     pub(super) fn paused(until: Instant) -> Self {
-        Self::Waiting(Box::new(Waiting { _work: None, pause: Duration::ZERO, until: Some(until) }))
+        Self::Waiting(Box::new(Waiting { work: None, pause: Duration::ZERO, until: Some(until) }))
     }
 }
 
@@ -129,6 +129,8 @@ impl Connection {
 
     /// Judges whether the client is still there, and asks it or ends the connection: nothing that it has sent is done then.
     pub(crate) fn judge(&mut self, now: Tick) -> Next {
+        // The settings may have changed.
+        self.exempt = self.hub.limits().is_exempt(self.peer.ip());
         if matches!(self.phase, Phase::Leaving { .. }) {
             return Next::Rest;
         }
@@ -200,9 +202,9 @@ impl Connection {
 
     /// Tells whether the client has not been heard yet, or waits for what it has asked for.
     pub(crate) fn is_owed(&self) -> bool {
-        match self.phase {
+        match &self.phase {
             Phase::Open => !self.spoke && self.closed_at.is_none(),
-            Phase::Waiting(_) => true,
+            Phase::Waiting(waiting) => waiting.work.is_some(),
             Phase::Leaving { .. } => false,
         }
     }
@@ -247,8 +249,8 @@ impl Connection {
             Ok(Some(Delay { work: None, pause })) if pause.is_zero() => self.line_up(),
             Ok(Some(Delay { work, pause })) => {
                 let until = work.is_none().then(|| Instant::now() + pause);
-                let _work = work.map(|work| self.start(work));
-                self.phase = Phase::Waiting(Box::new(Waiting { _work, pause, until }));
+                let work = work.map(|work| self.start(work));
+                self.phase = Phase::Waiting(Box::new(Waiting { work, pause, until }));
                 Next::Rest
             }
         }

@@ -105,7 +105,7 @@ impl Connection {
             self.notice(NoticeCode::Malformed, &format!("A message has at most {longest} bytes."));
             return Step::Next;
         }
-        let wait = if self.rates.is_some() { self.hub.wait_to_say(message) } else { Duration::ZERO };
+        let wait = if self.exempt { Duration::ZERO } else { self.hub.wait_to_say(message) };
         if !wait.is_zero() {
             return Step::Wait(Work::Speak(message.to_owned(), wait));
         }

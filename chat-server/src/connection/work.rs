@@ -63,7 +63,7 @@ impl Connection {
     /// Starts some work; the outcome is reported to the reactor.
     pub(super) fn start(&self, work: Work) -> Working {
         let (hub, index, client) = (Rc::clone(&self.hub), self.index, self.key.client);
-        let (address, exempt) = (self.peer.ip(), self.rates.is_none());
+        let (address, exempt) = (self.peer.ip(), self.exempt);
         Working(tokio::task::spawn_local(async move {
             let outcome = match work {
                 Work::Register(name, password) => {
@@ -80,7 +80,7 @@ impl Connection {
                     Outcome::KeysExchanged(tables.map(|tables| encryptor.with_tables(tables)))
                 }
                 Work::Speak(message, wait) => {
-                    tokio::time::sleep(wait).await;
+                    hub.wait_for_floor(wait).await;
                     Outcome::Turn(message)
                 }
             };

@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use tokio::io::unix::AsyncFd;
 
 /// Most events taken from the kernel at a time.
-const EVENTS: usize = 1024;
+pub(super) const EVENTS: usize = 1024;
 
 /// What a socket is ready for.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
 
@@ -27,9 +27,16 @@ fn activated(home: &Path, descriptor: impl Into<OwnedFd>, count: &str) -> Comman
 }
 
 fn greet(address: std::net::SocketAddr) -> String {
+    try_to_greet(address).0.unwrap()
+}
+
+/// Returns the greeting, and how long after connecting it was asked for.
+fn try_to_greet(address: std::net::SocketAddr) -> (std::io::Result<String>, Duration) {
     let mut connection = Connection::open(address).unwrap();
-    connection.send(PacketType::CONNECT, "").unwrap();
-    connection.receive(PacketType::CONNECT).unwrap()
+    let connected = Instant::now();
+    let asked = connection.send(PacketType::CONNECT, "");
+    let hesitation = connected.elapsed();
+    (asked.and_then(|()| connection.receive(PacketType::CONNECT)), hesitation)
 }
 
 #[test]
@@ -58,33 +65,41 @@ fn restarts_under_load_cost_nobody_a_connection_or_an_answer() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
     let restarting = AtomicBool::new(true);
-    let come_and_go = || {
-        let mut served = 0;
+    let served: [AtomicUsize; 4] = Default::default();
+    let come_and_go = |served: &AtomicUsize| {
         while restarting.load(Relaxed) {
-            assert!(greet(address).contains("has connected"));
-            served += 1;
+            match try_to_greet(address) {
+                (Ok(greeting), _) => assert!(greeting.contains("has connected")),
+                // Whoever waits before they speak, as a client does whose machine is busy, may find that it was too long.
+                (Err(_), hesitation) if hesitation > Duration::from_millis(200) => continue,
+                (Err(error), _) => panic!("connected, and not answered: {error}"),
+            }
+            served.fetch_add(1, Relaxed);
         }
-        served
     };
-    let served: Vec<usize> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(come_and_go)).collect();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = served.iter().map(|served| scope.spawn(move || come_and_go(served))).collect();
+        let are_there = || clients.iter().all(|client| !client.is_finished());
         for _ in 0..4 {
             let server = ServerProcess::spawn(&mut activated(home.path(), held.try_clone().unwrap(), "1"));
-            std::thread::sleep(Duration::from_millis(300));
+            let before = served.each_ref().map(|served| served.load(Relaxed));
+            let is_new = |(served, before): (&AtomicUsize, usize)| served.load(Relaxed) > before + 10;
+            while are_there() && !served.iter().zip(before).all(is_new) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             assert_eq!(server.stop("TERM").0.code(), Some(0));
         }
         restarting.store(false, Relaxed);
         let _last = ServerProcess::spawn(&mut activated(home.path(), held.try_clone().unwrap(), "1"));
-        clients.into_iter().map(|client| client.join().unwrap()).collect()
+        clients.into_iter().for_each(|client| client.join().unwrap());
     });
-    assert!(served.iter().all(|served| *served > 4), "{served:?}");
 }
 
 #[test]
-fn accepted_connections_are_configured_as_ever() {
+fn a_socket_that_was_handed_over_is_configured_as_ever() {
     let home = tempfile::tempdir().unwrap();
     let held = TcpListener::bind("[::1]:0").unwrap();
-    // Both are set on the socket itself, which this process has as well.
+    // Connections take these over from the listening socket, which this process has as well.
     let server = ServerProcess::spawn(&mut activated(home.path(), held.try_clone().unwrap(), "1"));
     assert_eq!(greet(server.address), "Server: Client-1 has connected to the server\n");
     let socket = socket2::SockRef::from(&held);

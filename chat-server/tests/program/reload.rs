@@ -64,6 +64,29 @@ fn sighup_takes_over_what_can_be_and_keeps_all_if_there_is_a_mistake() {
 }
 
 #[test]
+fn an_address_that_is_no_longer_spared_the_rates_has_them_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("server.toml");
+    let rates = "[limits]\nmessages_per_second = 1\nmessage_burst = 1\nrate_shares_per_address = 1\n";
+    fs::write(&file, rates).unwrap();
+    let server = ServerProcess::start_with(home.path(), &[("CHAT_CONFIG", "server.toml")]);
+    let mut here_before = Connection::open(server.address).unwrap();
+    let slowed = || run(home.path(), &["metrics", "--data", "data"]).1.contains("\nchat_slowed_total 1\n");
+    let mut speak = |times: usize| {
+        (0..times).for_each(|_| here_before.send(PacketType::MESSAGE, "hello").unwrap());
+    };
+    speak(60);
+    assert!(!slowed());
+    fs::write(&file, format!("{rates}exempt = []\n")).unwrap();
+    reload(&server, home.path(), "done", 1);
+    let deadline = Instant::now() + PATIENCE;
+    while !slowed() {
+        assert!(Instant::now() < deadline, "nobody is slowed down");
+        speak(2);
+    }
+}
+
+#[test]
 fn sighup_without_a_settings_file_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(home.path());

@@ -82,6 +82,32 @@ fn whoever_speaks_while_the_server_stops_hears_it_to_the_end() {
 }
 
 #[test]
+fn what_waits_to_be_said_is_said_before_the_server_stops() {
+    let home = tempfile::tempdir().unwrap();
+    // Room for two at once, and then for one in fifteen seconds: the others wait.
+    let limits = [
+        ("CHAT_LIMITS_EXEMPT", ""),
+        ("CHAT_LIMITS_OUTBOX_BYTES", "524288"),
+        ("CHAT_LIMITS_ROOM_BYTES_PER_SECOND", "1024"),
+    ];
+    let server = ServerProcess::start_with(home.path(), &limits);
+    let mut listener = Connection::open(server.address).unwrap();
+    listener.send(PacketType::CONNECT, "").unwrap();
+    listener.receive(PacketType::CONNECT).unwrap();
+    let mut speakers: Vec<_> = (0..8).map(|_| Connection::open(server.address).unwrap()).collect();
+    for (number, speaker) in speakers.iter_mut().enumerate() {
+        speaker.send(PacketType::MESSAGE, &format!("number {number}{}", " ".repeat(15_000))).unwrap();
+    }
+    let mut hear = || listener.receive(PacketType::MESSAGE).unwrap().split(' ').nth(2).unwrap().to_owned();
+    let mut heard = vec![hear()];
+    server.signal("TERM");
+    heard.extend((1..8).map(|_| hear()));
+    heard.sort_unstable();
+    assert_eq!(heard, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn a_second_server_is_told_what_is_in_its_way() {
     let home = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(home.path());
