@@ -87,6 +87,10 @@ class Cloud:
         """Returns what a machine wrote to its console."""
         return self._machine(region, name).console()
 
+    def do_boots(self, region=None, name=None):
+        """Returns how often a machine booted, which can be asked while it shuts down."""
+        return self._machine(region, name).boots()
+
     def do_cut_power(self, region=None, name=None):
         """Takes a machine's power away, and gives it back."""
         found = self._machine(region, name)

@@ -46,6 +46,10 @@ class Machine:
         self._on = False
         self._container = None
         self._supervisor = None
+        self._boots = 0
+        # Guards whether it was told to shut down, and that nobody from outside is in it then.
+        self._entrance = threading.Lock()
+        self._is_halting = False
         _all.append(self)
         for part in ("root", "written", "work"):
             (self._directory / part).mkdir(parents=True)
@@ -64,16 +68,23 @@ class Machine:
 
     def halt(self):
         """Shuts it down in good order; its disk stays."""
-        self._end(POWER_OFF)
+        self._on = False
+        self._order(POWER_OFF)
+        self._await_end()
 
     def crash(self):
         """Takes the power away."""
-        self._end(signal.SIGKILL)
+        self._on = False
+        self._kill()
+        self._await_end()
 
     def reboot(self):
         """Has it reboot in good order; returns at once."""
-        if leader := self._leader():
-            os.kill(leader, REBOOT)
+        self._order(REBOOT)
+
+    def boots(self):
+        """Returns how often it booted so far."""
+        return self._boots
 
     def remove(self):
         """Takes it away with its disk."""
@@ -91,10 +102,22 @@ class Machine:
         return ""
 
     def run(self, command, seconds):
-        """Runs a command in it as root, and returns its exit status and what it wrote."""
-        leader = self._leader()
-        if leader is None:
-            raise RuntimeError(f"{self._name} is off")
+        """Runs a command in it as root, and returns its exit status and what it wrote.
+
+        It may not be shutting down. What ends all processes then stops them first, and nsenter, which sees its child stop,
+        stops as well. As it is none of the machine's processes nothing lets it go on, nor does it collect its dead child,
+        which the machine waits for.
+        """
+        with self._entrance:
+            leader = self._leader()
+            if leader is None:
+                raise RuntimeError(f"{self._name} is off")
+            if self._is_halting:
+                first = pathlib.Path(f"/proc/{leader}/comm").read_text().strip()
+                raise RuntimeError(f"{self._name} shuts down, and is at its {first}")
+            return self._run(leader, command, seconds)
+
+    def _run(self, leader, command, seconds):
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
         enter = ["nsenter", "--target", str(leader), *namespaces]
         environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
@@ -119,6 +142,8 @@ class Machine:
             self._container = self._start_container()
             while (leader := self._leader()) is None and self._container.poll() is None:
                 time.sleep(0.01)
+            self._is_halting = False
+            self._boots += leader is not None
             relay = Relay(address, leader, self._allows) if leader and address else None
             started.set()
             status = self._container.wait()
@@ -157,18 +182,24 @@ class Machine:
                         return int(child)
         return None
 
-    def _end(self, order):
-        self._on = False
-        if self._container is None:
-            return
+    def _order(self, order):
+        with self._entrance, contextlib.suppress(ProcessLookupError):
+            if leader := self._leader():
+                self._is_halting = True
+                os.kill(leader, order)
+
+    def _kill(self):
         with contextlib.suppress(ProcessLookupError):
             if leader := self._leader():
-                os.kill(leader, order)
+                os.kill(leader, signal.SIGKILL)
+
+    def _await_end(self):
+        if self._container is None:
+            return
         try:
             self._container.wait(HALT_SECONDS)
         except subprocess.TimeoutExpired:
-            if leader := self._leader():
-                os.kill(leader, signal.SIGKILL)
+            self._kill()
         self._supervisor.join(HALT_SECONDS)
 
 

@@ -133,7 +133,7 @@ impl Account {
     }
 
     /// Runs a shell command as root in the one machine that there is, and returns what it wrote if the machine is on and
-    /// the command succeeded.
+    /// does not shut down, and the command succeeded.
     pub(crate) fn try_in_machine(&self, script: &str) -> Result<String, String> {
         let request = self.machine(&json!({"command": ["sh", "-c", script]}));
         let answer = self.cloud.try_ask("run", &request).map_err(|error| error.to_string())?;
@@ -161,11 +161,33 @@ impl Account {
     /// Connects a person to the server; it must prove the identity that the deployment pinned.
     pub(crate) fn chatter(&self) -> PipedClient {
         PipedClient::connect(&self.home, &self.address(), PORT, &[])
+    /// Returns how often the one machine that there is has booted.
+    pub(crate) fn boots(&self) -> u64 {
+        self.cloud.ask("boots", &self.machine(&json!({}))).as_u64().unwrap()
+    }
+
     }
 
     /// Asserts that people can chat.
     pub(crate) fn can_chat(&self) {
         let mut chatter = self.chatter();
+    /// Shows what may tell why a test failed: what the machine says, and its console for one that lets nobody in.
+    fn show_machine(&self, name: &str) {
+        const LINES: usize = 20;
+        let look = "cat /proc/1/comm; systemctl list-jobs; ls -l /opt/chat /opt/chat/releases;
+                    journalctl --no-pager --lines 60 --unit 'chat*'";
+        let look = json!({"region": self.region, "name": name, "command": ["sh", "-c", look]});
+        match self.cloud.try_ask("run", &look) {
+            Ok(answer) => eprintln!("in {name}:\n{}", answer["out"].as_str().unwrap_or_default()),
+            Err(error) => eprintln!("{name} cannot be looked into: {error}"),
+        }
+        let console = self.cloud.try_ask("console", &json!({"region": self.region, "name": name}));
+        let console = console.unwrap_or_default();
+        let lines: Vec<_> = console.as_str().unwrap_or_default().lines().collect();
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        eprintln!("on the console of {name}:\n{}", last.join("\n"));
+    }
+
         chatter.type_line("/join");
         chatter.type_line("hello");
         chatter.await_line_like(": hello");
@@ -198,13 +220,7 @@ impl Drop for Account {
         let Ok(left) = self.cloud.try_ask("machines", &json!({"region": self.region})) else { return };
         for name in left.as_array().into_iter().flatten().filter_map(Value::as_str) {
             if thread::panicking() {
-                let look =
-                    "journalctl --no-pager --lines 60 --unit 'chat*'; ls -l /opt/chat /opt/chat/releases";
-                let look = json!({"region": self.region, "name": name, "command": ["sh", "-c", look]});
-                match self.cloud.try_ask("run", &look) {
-                    Ok(answer) => eprintln!("in {name}:\n{}", answer["out"].as_str().unwrap_or_default()),
-                    Err(error) => eprintln!("{name} cannot be looked into: {error}"),
-                }
+                self.show_machine(name);
             }
             let terminate = json!({"InstanceIds": [name]});
             let _ = self.cloud.try_ask(
