@@ -108,7 +108,8 @@ pub struct Limits {
     pub rate_shares_per_address: u32,
     /// The longest message, in bytes.
     pub max_message_bytes: usize,
-    /// How many bytes of messages everyone together may have sent to everyone per second, before they wait their turn.
+    /// How many bytes of messages everyone together may have sent to everyone per second, and at once a sixteenth of what may
+    /// wait for a reader, before they wait their turn.
     pub room_bytes_per_second: u32,
     /// The longest user name, in bytes.
     pub max_name_bytes: usize,

@@ -392,6 +392,7 @@ impl Connection {
     /// Returns how long to wait, for all that was counted, before more is handled; says so at the first time of several.
     fn debt(&mut self) -> Duration {
         if self.exempt {
+            self.throttled = false;
             return Duration::ZERO;
         }
         let wait = self.rates.take(&self.hub.limits(), Instant::now(), 0, 0);

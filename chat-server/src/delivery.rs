@@ -136,7 +136,7 @@ impl Delivery {
         }
     }
 
-    /// Changes how much may wait; what waits already is judged when more comes.
+    /// Changes how much may wait; what waits already is judged when more comes or some of it is written.
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
     }

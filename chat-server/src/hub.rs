@@ -246,8 +246,11 @@ impl Hub {
         }
     }
 
-    /// Lets everybody say at once what they wait to say: the server is stopping, and will not hear it later.
+    /// Lets everybody say at once what they wait to say: the server is stopping, and will not hear it later. That may be too
+    /// much at once for any reader, so only all of it together is bounded from now on.
     pub(crate) fn open_floor(&self) {
+        let together = self.limits().outbox_total_bytes;
+        self.delivery.borrow_mut().set_bounds(Bounds { each: together, together });
         self.is_floor_open.set(true);
         self.floor_opened.notify_waiters();
     }

@@ -44,9 +44,6 @@ const STOPPING: &str = "The server is stopping. If it is being restarted, it wil
 /// first request as soon as it is connected, and nobody else will answer it.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// Rounds of a server that stops that may go by without the sockets being asked, since some work was just finished.
-const SPARE_ROUNDS: usize = 4;
-
 /// How long clients that have been sent everything may take to close their side when the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -131,18 +128,18 @@ impl Reactor {
         let begun;
         tokio::select! {
             biased;
-            Some(report) = reports.recv() => {
-                begun = Instant::now();
-                crowd.report(report);
-                while let Ok(report) = reports.try_recv() {
-                    crowd.report(report);
-                }
-            }
+            // First, or work that is finished again and again would keep the sockets from being asked.
             events = poller.wait(in_haste) => {
                 begun = Instant::now();
+                crowd.take_reports(reports);
                 for (token, readiness) in events? {
                     crowd.event(token, readiness);
                 }
+            }
+            Some(report) = reports.recv() => {
+                begun = Instant::now();
+                crowd.report(report);
+                crowd.take_reports(reports);
             }
             () = alarm.as_mut() => begun = Instant::now(),
         }
@@ -160,7 +157,7 @@ impl Reactor {
     ///
     /// The system's error if it can no longer tell what happens.
     pub(crate) async fn say_farewell(&mut self, deadline: Instant) -> io::Result<()> {
-        self.give_last_answers(Instant::now() + LAST_ANSWERS).await?;
+        self.give_last_answers(deadline.min(Instant::now() + LAST_ANSWERS), deadline).await?;
         let Self { poller, crowd, .. } = self;
         crowd.announce_restart(STOPPING);
         crowd.hub.flush();
@@ -183,15 +180,17 @@ impl Reactor {
         Ok(())
     }
 
-    /// Answers what has been asked, and up to `until` what is about to be. What waits to be said is said now.
-    async fn give_last_answers(&mut self, until: Instant) -> io::Result<()> {
+    /// Answers what has been asked, up to `deadline`, and up to `until` what is about to be. What waits to be said is said now.
+    async fn give_last_answers(&mut self, until: Instant, deadline: Instant) -> io::Result<()> {
         self.crowd.accepting = false;
         self.crowd.hub.open_floor();
         let asks = self.crowd.connections.len().div_ceil(poller::EVENTS) + 1;
-        for _ in 0..asks + SPARE_ROUNDS {
-            self.round(true).await?;
+        for _ in 0..asks {
+            if Instant::now() < deadline {
+                self.round(true).await?;
+            }
         }
-        while (self.crowd.has_turns() || self.crowd.is_anyone_owed()) && Instant::now() < until {
+        while (self.crowd.has_turns() || self.crowd.is_anyone_owed(until)) && Instant::now() < until {
             if let Ok(round) = tokio::time::timeout_at(until.into(), self.round(false)).await {
                 round?;
             }
@@ -215,6 +214,13 @@ impl Crowd {
             // Another may be in the place of the one that asked.
             if connection.client() == client { connection.finish(report.outcome) } else { Next::Rest }
         });
+    }
+
+    /// Handles what has been reported so far: before what the sockets say, such as that a client is gone.
+    fn take_reports(&mut self, reports: &mut UnboundedReceiver<Report>) {
+        while let Ok(report) = reports.try_recv() {
+            self.report(report);
+        }
     }
 
     fn is_accepting(&self) -> bool {
@@ -352,9 +358,9 @@ impl Crowd {
         self.connections.iter().for_each(|(_, connection)| connection.announce_restart(text));
     }
 
-    /// Tells whether anybody is to be answered who has been accepted.
-    fn is_anyone_owed(&self) -> bool {
-        self.connections.iter().any(|(_, connection)| connection.is_owed())
+    /// Tells whether anybody is to be answered who has been accepted, and can be by `until`.
+    fn is_anyone_owed(&self, until: Instant) -> bool {
+        self.connections.iter().any(|(_, connection)| connection.is_owed(until))
     }
 
     /// Handles nothing more of what clients send, and closes each connection once all is written.

@@ -42,7 +42,7 @@ pub(super) enum Phase {
 /// What a packet waits for: first for the work, if there is any, and then for as long as `pause` says.
 pub(super) struct Waiting {
     /// Stops when this is dropped.
-    work: Option<Working>,
+    _work: Option<Working>,
     pause: Duration,
     /// When the pause ends; unknown until the work is done.
     until: Option<Instant>,
@@ -51,7 +51,7 @@ pub(super) struct Waiting {
 impl Phase {
     /// Waits for nothing but a moment.
     pub(super) fn paused(until: Instant) -> Self {
-        Self::Waiting(Box::new(Waiting { work: None, pause: Duration::ZERO, until: Some(until) }))
+        Self::Waiting(Box::new(Waiting { _work: None, pause: Duration::ZERO, until: Some(until) }))
     }
 }
 
@@ -140,9 +140,15 @@ impl Connection {
         if self.hub.take_kick(self.key.client) {
             return self.close(Ending::Kicked);
         }
-        // What waits behind some work is not the client's fault, and nothing it says is heard.
-        if matches!(self.phase, Phase::Waiting(_)) {
-            return Next::Rest;
+        match &self.phase {
+            // Its address has been spared the rates since.
+            Phase::Waiting(waiting) if self.exempt && waiting.until.is_some() => {
+                self.resume();
+                return self.go_on();
+            }
+            // What waits behind some work is not the client's fault, and nothing it says is heard.
+            Phase::Waiting(_) => return Next::Rest,
+            Phase::Open | Phase::Leaving { .. } => {}
         }
         if self.has_overdue_packet(now) {
             tracing::info!(client = %self.key.client, "closed: a packet took too long");
@@ -200,11 +206,11 @@ impl Connection {
         begun.into_iter().flatten().any(|since| is_overdue(since, now, &self.hub.limits()))
     }
 
-    /// Tells whether the client has not been heard yet, or waits for what it has asked for.
-    pub(crate) fn is_owed(&self) -> bool {
+    /// Tells whether the client has not been heard yet, or waits for some work, or for a moment before `until`.
+    pub(crate) fn is_owed(&self, until: Instant) -> bool {
         match &self.phase {
             Phase::Open => !self.spoke && self.closed_at.is_none(),
-            Phase::Waiting(waiting) => waiting.work.is_some(),
+            Phase::Waiting(waiting) => waiting.until.is_none_or(|at| at <= until),
             Phase::Leaving { .. } => false,
         }
     }
@@ -249,8 +255,8 @@ impl Connection {
             Ok(Some(Delay { work: None, pause })) if pause.is_zero() => self.line_up(),
             Ok(Some(Delay { work, pause })) => {
                 let until = work.is_none().then(|| Instant::now() + pause);
-                let work = work.map(|work| self.start(work));
-                self.phase = Phase::Waiting(Box::new(Waiting { work, pause, until }));
+                let _work = work.map(|work| self.start(work));
+                self.phase = Phase::Waiting(Box::new(Waiting { _work, pause, until }));
                 Next::Rest
             }
         }

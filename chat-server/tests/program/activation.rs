@@ -32,10 +32,10 @@ fn greet(address: std::net::SocketAddr) -> String {
 
 /// Returns the greeting, and how long after connecting it was asked for.
 fn try_to_greet(address: std::net::SocketAddr) -> (std::io::Result<String>, Duration) {
+    let before = Instant::now();
     let mut connection = Connection::open(address).unwrap();
-    let connected = Instant::now();
     let asked = connection.send(PacketType::CONNECT, "");
-    let hesitation = connected.elapsed();
+    let hesitation = before.elapsed();
     (asked.and_then(|()| connection.receive(PacketType::CONNECT)), hesitation)
 }
 

@@ -64,25 +64,41 @@ fn sighup_takes_over_what_can_be_and_keeps_all_if_there_is_a_mistake() {
 }
 
 #[test]
-fn an_address_that_is_no_longer_spared_the_rates_has_them_at_once() {
+fn whether_an_address_is_spared_the_rates_holds_for_who_is_connected() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("server.toml");
     let rates = "[limits]\nmessages_per_second = 1\nmessage_burst = 1\nrate_shares_per_address = 1\n";
     fs::write(&file, rates).unwrap();
     let server = ServerProcess::start_with(home.path(), &[("CHAT_CONFIG", "server.toml")]);
-    let mut here_before = Connection::open(server.address).unwrap();
-    let slowed = || run(home.path(), &["metrics", "--data", "data"]).1.contains("\nchat_slowed_total 1\n");
-    let mut speak = |times: usize| {
-        (0..times).for_each(|_| here_before.send(PacketType::MESSAGE, "hello").unwrap());
+    let slowed = || !run(home.path(), &["metrics", "--data", "data"]).1.contains("\nchat_slowed_total 0\n");
+    let mut connection = Connection::open(server.address).unwrap();
+    let (mut said, mut heard) = (0, 0);
+    let speak = |connection: &mut Connection, times| {
+        (0..times).for_each(|_| connection.send(PacketType::MESSAGE, "hello").unwrap());
+        times
     };
-    speak(60);
+    said += speak(&mut connection, 60);
+    while heard < said {
+        connection.receive(PacketType::MESSAGE).unwrap();
+        heard += 1;
+    }
     assert!(!slowed());
+
     fs::write(&file, format!("{rates}exempt = []\n")).unwrap();
     reload(&server, home.path(), "done", 1);
     let deadline = Instant::now() + PATIENCE;
     while !slowed() {
         assert!(Instant::now() < deadline, "nobody is slowed down");
-        speak(2);
+        said += speak(&mut connection, 2);
+    }
+
+    // More than a minute's worth, which is handled as soon as it is free.
+    said += speak(&mut connection, 100);
+    fs::write(&file, rates).unwrap();
+    reload(&server, home.path(), "done", 2);
+    while heard < said {
+        connection.receive(PacketType::MESSAGE).unwrap();
+        heard += 1;
     }
 }
 

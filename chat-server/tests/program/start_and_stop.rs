@@ -108,6 +108,30 @@ fn what_waits_to_be_said_is_said_before_the_server_stops() {
 }
 
 #[test]
+fn whoever_has_to_wait_a_moment_is_answered_before_the_server_stops() {
+    let home = tempfile::tempdir().unwrap();
+    // Two packets, of which opening a connection is one; then one each fifth of a second.
+    let limits = [
+        ("CHAT_LIMITS_EXEMPT", ""),
+        ("CHAT_LIMITS_MESSAGES_PER_SECOND", "5"),
+        ("CHAT_LIMITS_MESSAGE_BURST", "2"),
+        ("CHAT_LIMITS_RATE_SHARES_PER_ADDRESS", "1"),
+    ];
+    let server = ServerProcess::start_with(home.path(), &limits);
+    let mut first = Connection::open(server.address).unwrap();
+    first.send(PacketType::CONNECT, "").unwrap();
+    first.receive(PacketType::CONNECT).unwrap();
+    let mut second = Connection::open(server.address).unwrap();
+    second.send(PacketType::CONNECT, "").unwrap();
+    server.signal("TERM");
+    assert_eq!(
+        second.receive(PacketType::CONNECT).unwrap(),
+        "Server: Client-2 has connected to the server\n"
+    );
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn a_second_server_is_told_what_is_in_its_way() {
     let home = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(home.path());
