@@ -187,9 +187,8 @@ async fn guesses_at_one_name_keep_nobody_at_the_same_address_from_another() {
     let start = tokio::time::Instant::now();
     assert_eq!(accounts.try_login("bob", "right").await, LoginOutcome::Accepted);
     assert_eq!(start.elapsed().as_secs(), 0, "eight guesses at alice wait for up to fifteen seconds each");
-    for guess in guesses {
-        guess.await.unwrap();
-    }
+    // They would take minutes.
+    guesses.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
