@@ -142,7 +142,8 @@ impl Editor {
 
     /// Moves the cursor a line up or down; `false` if there is none.
     pub(super) fn go_line(&mut self, up: bool) -> bool {
-        let column = text::width(self.before().rsplit('\n').next().unwrap_or_default());
+        let before = self.before().rsplit('\n').next().unwrap_or_default();
+        let column: usize = text::letters(before).map(|(_, letter, width)| look(letter, width).1).sum();
         let start = self.target(To::LineStart);
         let start = if up {
             let Some(end) = start.checked_sub(1) else { return false };
@@ -157,7 +158,7 @@ impl Editor {
         let line = self.text.get(start..).unwrap_or_default().split('\n').next().unwrap_or_default();
         let mut cells = 0;
         let passed = text::letters(line).take_while(|(_, letter, width)| {
-            cells += if *letter == "\t" { TAB.len() } else { *width };
+            cells += look(letter, *width).1;
             cells <= column
         });
         self.cursor = start + passed.map(|(_, letter, _)| letter.len()).sum::<usize>();
@@ -214,11 +215,7 @@ impl Editor {
         let mut used = 0;
         for (at, letter, width) in text::letters(&self.text) {
             let is_secret = at >= secret_start;
-            let (letter, width) = match letter {
-                _ if is_secret => (letter, 1),
-                "\t" => (TAB, TAB.len()),
-                _ => (letter, width),
-            };
+            let (letter, width) = if is_secret { (letter, 1) } else { look(letter, width) };
             if letter != "\n" && used + width > cells {
                 layout.rows.push(InputRow::default());
                 used = 0;
@@ -290,6 +287,11 @@ impl Editor {
         let borders = text::letters(&self.text).map(|(border, ..)| border);
         borders.into_iter().find(|border| *border >= at).unwrap_or(self.text.len())
     }
+}
+
+/// Returns what a letter looks like in the input, and how many cells that takes.
+fn look(letter: &str, width: usize) -> (&str, usize) {
+    if letter == "\t" { (TAB, TAB.len()) } else { (letter, width) }
 }
 
 #[cfg(test)]
@@ -391,6 +393,10 @@ mod tests {
         assert_eq!((shown(&editor).as_str(), editor.lay_out(20).cursor), ("a|\tb\nabcdefg", (0, 1)));
         assert!(editor.go_line(false));
         assert_eq!(editor.lay_out(20).cursor, (1, 1));
+        editor.go_line(true);
+        editor.go(To::Right);
+        editor.go_line(false);
+        assert_eq!((shown(&editor).as_str(), editor.lay_out(20).cursor), ("a\tb\nabcde|fg", (1, 5)));
         editor.set("/login alice a\tb");
         assert_eq!(editor.lay_out(20).rows[0].secret, "***");
     }
