@@ -264,7 +264,7 @@ fn wishes(settings: &Settings, zone: &str) -> Wishes {
     let scrollback = Scrollback { entries: settings.scrollback, ..Look::default().scrollback };
     let theme = settings.theme.unwrap_or_else(|| {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Theme::detect(variable("NO_COLOR").is_some(), variable("COLORFGBG").as_deref())
+        Theme::detect(&colours, variable("NO_COLOR").is_some(), variable("COLORFGBG").as_deref())
     });
     Wishes {
         look: Look {

@@ -75,13 +75,13 @@ const ON_DARK: [u8; 14] = [39, 43, 75, 79, 111, 114, 141, 147, 173, 176, 179, 18
 const ON_LIGHT: [u8; 14] = [22, 24, 25, 28, 30, 54, 57, 58, 88, 90, 94, 96, 127, 130];
 
 impl Theme {
-    /// Finds out what suits: no colours where the person wants none, and what the terminal says of its background, as the
-    /// last number of `COLORFGBG`.
+    /// Finds out what suits: no colours where the person wants none of any program and has not chosen any for this one, and
+    /// what the terminal says of its background, as the last number of `COLORFGBG`.
     #[must_use]
-    pub fn detect(no_colour: bool, colorfgbg: Option<&str>) -> Self {
+    pub fn detect(chosen: &Colours, no_colour: bool, colorfgbg: Option<&str>) -> Self {
         let ground = colorfgbg.and_then(|value| value.rsplit(';').next()?.parse::<u8>().ok());
         match ground {
-            _ if no_colour => Self::Plain,
+            _ if no_colour && *chosen == Colours::default() => Self::Plain,
             Some(7 | 9..=15) => Self::Light,
             _ => Self::Dark,
         }
@@ -187,8 +187,10 @@ mod tests {
             (false, Some("x"), Theme::Dark),
             (true, Some("0;15"), Theme::Plain),
         ] {
-            assert_eq!(Theme::detect(no_colour, colorfgbg), expected);
+            assert_eq!(Theme::detect(&Colours::default(), no_colour, colorfgbg), expected);
         }
+        let chosen = Colours { notes: Some(Color::Red), ..Colours::default() };
+        assert_eq!(Theme::detect(&chosen, true, Some("0;15")), Theme::Light);
     }
 
     #[test]
