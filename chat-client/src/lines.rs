@@ -36,6 +36,8 @@ const MAX_LINE_BYTES: u64 = MAX_PACKET_LEN as u64;
 const RING_EVERY: Duration = Duration::from_secs(2);
 /// How long a client that was told to stop still waits for its reader.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(200);
+/// How long one whose time is up does: that has to be said, and nobody sits there who waits.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The width of a terminal that does not say how wide it is.
 const USUAL_COLUMNS: usize = 80;
@@ -98,22 +100,7 @@ impl Lines {
         std::thread::spawn(move || {
             // Ctrl-D ends what was typed so far; on a terminal more may come.
             let goes_on = io::stdin().is_terminal();
-            let mut input = io::stdin().lock();
-            let mut broken = false;
-            while wishes.recv().is_ok() {
-                let event = match read_line(&mut input) {
-                    _ if broken => Event::EndOfInput,
-                    Ok(event) => event,
-                    Err(error) => {
-                        broken = true;
-                        Event::BadLine(format!("standard input cannot be read: {error}"))
-                    }
-                };
-                let last = matches!(event, Event::EndOfInput) && (broken || !goes_on);
-                if sender.send(event).is_err() || last {
-                    return;
-                }
-            }
+            read_lines(&mut io::stdin().lock(), goes_on, &wishes, &sender);
         });
         let interrupts = signal(SignalKind::interrupt())?;
         let terminations = signal(SignalKind::terminate())?;
@@ -155,9 +142,10 @@ impl Lines {
             let text = format!("time was up after {} s", timeout.as_secs_f64());
             self.show(TabId::FIRST, &Show::Error(text))?;
         }
+        let patience = flush_patience(exit);
         tokio::select! {
             written = self.output.written() => written.map(|()| exit),
-            () = tokio::time::sleep(FLUSH_PATIENCE), if matches!(exit, Exit::Interrupted | Exit::TimedOut) => Ok(exit),
+            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => Ok(exit),
             _ = self.interrupts.recv() => Ok(Exit::Interrupted),
             _ = self.terminations.recv() => Ok(Exit::Interrupted),
         }
@@ -256,7 +244,7 @@ impl Lines {
                 Some(event) = async { room.await; self.events.recv().await } => {
                     self.waiting = false;
                     if matches!(event, Event::EndOfInput) && self.script.outlasts_input() {
-                        // The program ends by what it waits for. No more comes from the input.
+                        // The program ends by what it waits for; on a terminal more may be typed until then.
                         continue;
                     }
                     self.answer_or(event)
@@ -382,6 +370,40 @@ impl Drop for Hidden {
     }
 }
 
+/// Returns how long a client that ends waits for its reader, unless that is as long as it takes.
+fn flush_patience(exit: Exit) -> Option<Duration> {
+    match exit {
+        Exit::Interrupted => Some(FLUSH_PATIENCE),
+        Exit::TimedOut => Some(LAST_WORDS_PATIENCE),
+        Exit::Done | Exit::Failed | Exit::Closed => None,
+    }
+}
+
+/// Reads one event for each wish, until nobody wants any more or nothing more can come; behind an end of the input that
+/// `goes_on`, more may.
+fn read_lines(
+    input: &mut impl BufRead,
+    goes_on: bool,
+    wishes: &blocking::Receiver<()>,
+    events: &mpsc::UnboundedSender<Event>,
+) {
+    let mut broken = false;
+    while wishes.recv().is_ok() {
+        let event = match read_line(input) {
+            _ if broken => Event::EndOfInput,
+            Ok(event) => event,
+            Err(error) => {
+                broken = true;
+                Event::BadLine(format!("standard input cannot be read: {error}"))
+            }
+        };
+        let last = matches!(event, Event::EndOfInput) && (broken || !goes_on);
+        if events.send(event).is_err() || last {
+            return;
+        }
+    }
+}
+
 /// Reads a line and takes its end off. What cannot be a message is skipped whole.
 fn read_line(input: &mut impl BufRead) -> io::Result<Event> {
     let mut line = Vec::new();
@@ -403,6 +425,42 @@ mod tests {
     use chat_core::packet::PacketType;
 
     use super::*;
+
+    /// What somebody types: nothing is Ctrl-D, which ends what was typed so far.
+    struct Typed(Vec<&'static [u8]>);
+
+    impl io::Read for Typed {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let typed = if self.0.is_empty() { &[][..] } else { self.0.remove(0) };
+            buffer[..typed.len()].copy_from_slice(typed);
+            Ok(typed.len())
+        }
+    }
+
+    #[test]
+    fn on_a_terminal_more_may_be_typed_behind_an_end() {
+        for (goes_on, expected) in [(true, &["a", "end", "b", "end"][..]), (false, &["a", "end"])] {
+            let (wanted, wishes) = blocking::channel();
+            (0..4).for_each(|_| wanted.send(()).unwrap());
+            drop(wanted);
+            let (sender, mut events) = mpsc::unbounded_channel();
+            let mut input = io::BufReader::new(Typed(vec![b"a\n", b"", b"b\n"]));
+            read_lines(&mut input, goes_on, &wishes, &sender);
+            drop(sender);
+            let mut seen = Vec::new();
+            while let Ok(event) = events.try_recv() {
+                seen.push(if let Event::Line(line) = event { line } else { "end".to_owned() });
+            }
+            assert_eq!(seen, expected);
+        }
+    }
+
+    #[test]
+    fn who_says_why_it_ends_waits_longer_for_the_reader_than_who_is_told_to_stop() {
+        assert_eq!(flush_patience(Exit::Interrupted), Some(Duration::from_millis(200)));
+        assert_eq!(flush_patience(Exit::TimedOut), Some(Duration::from_secs(2)));
+        assert_eq!(flush_patience(Exit::Done), None);
+    }
 
     fn lines(mut input: &[u8]) -> Vec<String> {
         let mut seen = Vec::new();

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 
 use chat_core::noise::Fingerprint;
 
@@ -21,14 +22,35 @@ fn client(home: &Home, address: SocketAddr, options: &[&str]) -> Command {
     command
 }
 
+/// Starts the client in pipes.
+fn start(home: &Home, address: SocketAddr, options: &[&str]) -> Child {
+    let mut command = client(home, address, options);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Kills a child unless what is returned is dropped in time: whoever waits for it then goes on, and fails.
+fn limit(child: &Child) -> mpsc::Sender<()> {
+    let (done, ended) = mpsc::channel();
+    let pid = child.id().to_string();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
+    done
+}
+
+/// Reads what a child says on standard error until it ends; returns that and its exit status.
+fn end(child: &mut Child) -> (String, Option<i32>) {
+    let _limit = limit(child);
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (err, child.wait().unwrap().code())
+}
+
 /// Runs the client over some input and returns its standard output, standard error and exit status.
 pub(crate) fn chat(home: &Home, address: SocketAddr, options: &[&str], input: &str) -> (String, String, i32) {
-    let mut child = client(home, address, options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(home, address, options);
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -37,16 +59,14 @@ pub(crate) fn chat(home: &Home, address: SocketAddr, options: &[&str], input: &s
 
 /// A client that stays, and whose output is read line by line.
 pub(crate) struct Guest {
-    pub(crate) child: Child,
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Guest {
     pub(crate) fn enter(home: &Home, address: SocketAddr, options: &[&str]) -> Self {
-        let mut command = client(home, address, options);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut child = start(home, address, options);
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, input, output }
     }
@@ -57,6 +77,7 @@ impl Guest {
 
     /// Reads up to the line that contains `text`, and returns it.
     pub(crate) fn hear(&mut self, text: &str) -> String {
+        let _limit = limit(&self.child);
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "{text:?} was never heard");
@@ -64,6 +85,11 @@ impl Guest {
                 return line;
             }
         }
+    }
+
+    /// Waits until it has ended; returns what it said on standard error, and its exit status.
+    pub(crate) fn end(mut self) -> (String, Option<i32>) {
+        end(&mut self.child)
     }
 
     fn interrupt(&self) {
@@ -111,7 +137,7 @@ fn two_clients_hear_each_other_and_nobody_can_forge_a_line() {
     assert_eq!(status, 0);
     assert_eq!(guest.hear("Client-2:"), "Client-2: hello \u{fffd}]0;owned\u{fffd}\u{fffd}2J π\n");
     guest.say("/exit");
-    assert!(guest.child.wait().unwrap().success());
+    assert_eq!(guest.end().1, Some(0));
 }
 
 #[test]
@@ -210,7 +236,7 @@ fn a_lost_connection_ends_the_program_or_is_restored() {
     let mut guest = Guest::enter(&home, proxy.address, &[]);
     guest.hear("has connected");
     proxy.cut(true);
-    assert_eq!(guest.child.wait().unwrap().code(), Some(1));
+    assert_eq!(guest.end().1, Some(1));
 
     let mut guest = Guest::enter(&home, proxy.address, &["--reconnect"]);
     guest.say("/register bob x y");
@@ -225,7 +251,7 @@ fn a_lost_connection_ends_the_program_or_is_restored() {
     guest.say("back");
     assert_eq!(guest.hear("back"), "bob: back\n");
     guest.say("/exit");
-    assert!(guest.child.wait().unwrap().success());
+    assert_eq!(guest.end().1, Some(0));
 }
 
 #[test]
@@ -237,28 +263,22 @@ fn an_interrupted_client_says_goodbye() {
     guest.say("/join");
     guest.hear("joined");
     guest.interrupt();
-    assert_eq!(guest.child.wait().unwrap().code(), Some(130));
+    assert_eq!(guest.end().1, Some(130));
     witness.hear("Client-2 left the chat room");
 }
 
 #[test]
 fn a_reader_who_goes_away_is_no_error() {
     let (server, home) = (Server::start(), Home::new());
-    let mut child = client(&home, server.address(), &[])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(&home, server.address(), &[]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     output.read_line(&mut String::new()).unwrap();
     drop(output);
     let mut input = child.stdin.take().unwrap();
     // The pipe to a program that ended may break here, too.
     let _ = input.write_all(b"/join\nhello\nagain\n");
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
+    let (err, status) = end(&mut child);
+    assert_eq!(status, Some(0), "{err}");
     assert!(!err.contains("error"), "{err}");
 }
 
@@ -334,10 +354,16 @@ fn a_script_sends_watches_and_waits() {
         "{out}"
     );
     assert!(out.contains(r#""event":"status""#) && out.contains(r#""stage":"online""#), "{out}");
-    for (json, expected) in [(&[][..], "error: time was up after 0.3 s\n"), (&["--json"], "")] {
+    let connected = format!(
+        "* connected to {address}, chat-server/{}; encrypted with Noise; the server proved its pinned identity {}",
+        env!("CARGO_PKG_VERSION"),
+        server.running.fingerprint()
+    );
+    let said = format!("{connected}\nerror: time was up after 0.3 s\n");
+    for (json, expected) in [(&[][..], said.as_str()), (&["--json"], "")] {
         let arguments = [&["watch", &address, "--timeout", "0.3"][..], json].concat();
         let (out, err, status) = run(&home, &arguments, None, "");
-        assert!(status == 4 && err.ends_with(expected), "{err}");
+        assert_eq!((status, err.as_str()), (4, expected));
         let event = r#""event":"error","text":"time was up after 0.3 s""#;
         assert_eq!(out.contains(event), !json.is_empty(), "{out}");
     }
@@ -394,35 +420,21 @@ fn the_list_is_printed_when_it_is_news_and_what_one_says_oneself_is_not_waited_f
     let (server, home) = (Server::start(), Home::new());
     let log = home.path().join("log");
     let options = ["--join", "--wait-for", "done", "--log", log.to_str().unwrap()];
-    let mut child = client(&home, server.address(), &options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut hear = |text: &str| {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert_ne!(output.read_line(&mut line).unwrap(), 0, "{text:?} was never heard");
-        }
-    };
-    hear("Client-1 joined");
+    let mut waiting = Guest::enter(&home, server.address(), &options);
+    waiting.hear("Client-1 joined");
     for _ in 0..2 {
         let mut guest = Guest::enter(&home, server.address(), &["--join"]);
         guest.say("/exit");
-        assert!(guest.child.wait().unwrap().success());
-        hear("left the chat room");
+        assert_eq!(guest.end().1, Some(0));
+        waiting.hear("left the chat room");
     }
-    child.stdin.as_mut().unwrap().write_all(b"I am done\n").unwrap();
-    hear("Client-1: I am done");
+    waiting.say("I am done");
+    waiting.hear("Client-1: I am done");
     let mut guest = Guest::enter(&home, server.address(), &[]);
     guest.say("so am I: done");
-    hear("so am I: done");
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{err}");
+    waiting.hear("so am I: done");
+    let (err, status) = waiting.end();
+    assert_eq!(status, Some(0), "{err}");
     let log = std::fs::read_to_string(log).unwrap();
     for said in [err, log] {
         assert_eq!(said.matches("in the chat room").count(), 1, "{said}");

@@ -11,7 +11,7 @@ use chat_core::packet::PacketType;
 use chat_server::{Clock, Running, Settings};
 use tempfile::TempDir;
 
-/// Where nobody listens on any machine.
+/// Where nobody listens on the machines that this is tried on: the port of a service (tcpmux) that hardly any has.
 pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// No test waits longer than this for anything.
