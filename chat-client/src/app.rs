@@ -1,7 +1,7 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
 //! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows
-//! what is unanswered, `gate` holds back what waits for a login, `held` what waits for a connection.
+//! what is unanswered. `held` is what waits: for a connection, a login or the answer to a question; `gate` says for which login.
 //! Sockets, the clock, the terminal, the pipe and the window are with whoever drives this: `driver`.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
@@ -34,6 +34,7 @@ use crate::keyring::{Errand, Outcome, Place};
 use crate::link::{Incoming, LinkError, Peer, Protection, Switch};
 
 pub use self::config::{Config, Destination};
+pub use self::requests::Ticket;
 pub use self::status::{Stage, Status};
 pub use crate::link::error_chain;
 
@@ -86,8 +87,10 @@ pub enum Event {
     OpenFailed(LinkError),
     /// Something came from the server.
     Incoming(Incoming),
-    /// The last [`Effect::Send`] or [`Effect::Switch`] was not possible; the connection goes on.
-    NotSent(LinkError),
+    /// Something could not be sent, which was this request if it was one; the connection goes on.
+    NotSent(Option<Ticket>, LinkError),
+    /// An [`Effect::Switch`] was not possible; the connection goes on as it was.
+    NotSwitched(LinkError),
     /// The connection is gone.
     Lost(LinkError),
     /// An [`Effect::Keyring`] is done.
@@ -105,15 +108,19 @@ pub enum Effect {
     Show(Show),
     /// Open a connection; answered by [`Event::Opened`] or [`Event::OpenFailed`].
     Open(Destination),
-    /// Send a packet.
+    /// Send a packet; answered by [`Event::NotSent`] if that cannot be.
     Send {
+        /// Which request it is; `None` for what awaits no answer.
+        ticket: Option<Ticket>,
         /// Its type.
         kind: PacketType,
         /// Its text.
         text: String,
     },
-    /// Send a packet with a name and a password.
+    /// Send a packet with a name and a password; answered likewise.
     SendCredentials {
+        /// Which request it is.
+        ticket: Ticket,
         /// REGISTER or LOGIN.
         kind: PacketType,
         /// The name.
@@ -121,7 +128,7 @@ pub enum Effect {
         /// The password.
         password: Secret,
     },
-    /// Ask the server to switch encryption.
+    /// Ask the server to switch encryption; answered by [`Event::NotSwitched`] if that cannot be.
     Switch(Switch),
     /// Ask the keyring; answered by [`Event::Keyring`], sooner or later.
     Keyring(Place, Errand),
@@ -226,6 +233,17 @@ enum Asked {
     Keyring { place: Place, plain_agreed: bool },
 }
 
+impl Asked {
+    /// Returns whose login or registration depends on the answer.
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::Original | Self::January | Self::Classic => None,
+            Self::PlainPassword(_, account) => Some(&account.user),
+            Self::Password { user, .. } | Self::Keyring { place: Place { user, .. }, .. } => Some(user),
+        }
+    }
+}
+
 /// Where the client is between having no connection and leaving one.
 #[derive(Debug)]
 enum Phase {
@@ -302,7 +320,6 @@ impl App {
         } else {
             self.react(now, event);
         }
-        self.judge_start(now);
         self.release(now);
         self.warned = self.warned.min(self.waiting());
         std::mem::take(&mut self.effects)
@@ -316,7 +333,7 @@ impl App {
             Event::BadLine(reason) => self.fail(format!("not sent: {reason}")),
             Event::Answer(answer) => self.answered(now, answer),
             Event::EndOfInput if self.config.screen => self.leave_all(now),
-            // Nothing can be typed any more that would agree.
+            // Whoever ends the input is not asked whether they mean it.
             Event::EndOfInput => self.leave(now, self.exit()),
             Event::Leave => self.leave(now, self.exit()),
             Event::Interrupt => self.interrupt(now),
@@ -326,7 +343,8 @@ impl App {
             }
             Event::OpenFailed(error) => self.open_failed(now, &error),
             Event::Incoming(incoming) => self.incoming(now, incoming),
-            Event::NotSent(error) => self.not_sent(&error),
+            Event::NotSent(ticket, error) => self.not_sent(now, ticket, &error),
+            Event::NotSwitched(error) => self.not_switched(&error),
             Event::Lost(error) => self.lost(now, &error),
             Event::Keyring(place, outcome) => self.keyring_answered(now, place, outcome),
             Event::Deadline => self.deadline_passed(now),
@@ -346,7 +364,7 @@ impl App {
             Phase::Open(session) if session.switching => false,
             Phase::Open(session) if session.gate.is_some() => self.config.interactive,
             Phase::Open(session) => self.config.interactive || session.requests.len() < self.window(session),
-            // Who types while there is no connection yet is told so.
+            // Who types while there is no connection is told so.
             Phase::Opening(_) | Phase::Waiting { .. } => self.config.interactive,
             Phase::Leaving { .. } => false,
         }

@@ -62,6 +62,10 @@ impl Desk {
 
     /// Takes note that the client wants a line.
     pub(crate) fn want_line(&mut self, tab: TabId) {
+        // It does not know yet what it wants if it has not heard all that was typed.
+        if self.told.iter().any(|(told, _)| *told == tab) {
+            return;
+        }
         self.told.extend(self.screen.want_line(tab).map(|line| (tab, line)));
     }
 
@@ -95,5 +99,36 @@ fn export(file: &Path, transcript: &str) -> Show {
             Show::Note(format!("what was said here, {lines} lines, is written to {}", file.display()))
         }
         Err(error) => Show::Error(format!("cannot write to {}: {error}", file.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
+
+    use super::*;
+
+    fn type_line(desk: &mut Desk, line: &str) {
+        for code in line.chars().map(KeyCode::Char).chain([KeyCode::Enter]) {
+            for act in desk.screen.handle(TerminalEvent::Key(KeyEvent::new(code, KeyModifiers::NONE))) {
+                desk.perform(TabId::FIRST, act);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_who_has_not_heard_of_a_login_yet_wants_the_next_line() {
+        let screen = Screen::new(Look::default(), Vec::new());
+        let mut desk = Desk { screen, told: VecDeque::new(), zone: TimeZone::UTC, history: None };
+        desk.want_line(TabId::FIRST);
+        type_line(&mut desk, "/login carol");
+        // Something else happened meanwhile, after which a line is wanted.
+        desk.want_line(TabId::FIRST);
+        type_line(&mut desk, "hunter2");
+        assert_eq!(desk.told.len(), 1);
+        desk.told.clear();
+        desk.want_line(TabId::FIRST);
+        type_line(&mut desk, "hello");
+        assert!(matches!(desk.told.pop_front(), Some((_, Event::Line(line))) if line == "hello"));
     }
 }

@@ -248,13 +248,16 @@ impl Tabs {
         let Some(tab) = self.tabs.iter_mut().find(|tab| tab.id == id) else { return Ok(None) };
         let connection = &mut tab.connection;
         let sent = match effect {
-            Effect::Send { kind, text } => connection.link(|link| link.send(kind, text.as_bytes())),
-            Effect::SendCredentials { kind, user, password } => {
+            Effect::Send { ticket, kind, text } => connection
+                .link(|link| link.send(kind, text.as_bytes()))
+                .map_err(|error| Event::NotSent(ticket, error)),
+            Effect::SendCredentials { ticket, kind, user, password } => {
                 let body = Secret::new(format!("{user}:{}", password.expose()));
-                connection.link(|link| link.send(kind, body.expose().as_bytes()))
+                let sent = connection.link(|link| link.send(kind, body.expose().as_bytes()));
+                sent.map_err(|error| Event::NotSent(Some(ticket), error))
             }
-            Effect::Switch(to) => connection.link(|link| link.switch(to)),
-            Effect::Probe => connection.link(Link::probe),
+            Effect::Switch(to) => connection.link(|link| link.switch(to)).map_err(Event::NotSwitched),
+            Effect::Probe => connection.link(Link::probe).map_err(|error| Event::NotSent(None, error)),
             Effect::Show(show) => return front.show(id, &show).map(|()| None),
             Effect::Keyring(place, errand) => {
                 let errands = self.errands.clone();
@@ -287,9 +290,7 @@ impl Tabs {
             Effect::LeaveAll => return self.leave_all(id, front).map(|()| None),
             Effect::Quit(exit) => return Ok(self.quit(id, exit, front)),
         };
-        if let Err(error) = sent {
-            self.events.push_back((id, Event::NotSent(error)));
-        }
+        self.events.extend(sent.err().map(|event| (id, event)));
         Ok(None)
     }
 

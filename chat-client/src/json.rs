@@ -135,6 +135,7 @@ mod tests {
             protection: Some(protection),
             round_trip: Some(Duration::ZERO),
             users: None,
+            awaits_password: false,
         };
         lines += &status(at, &standing);
         insta::assert_snapshot!(lines);

@@ -115,6 +115,8 @@ struct Conversation {
     waiting: VecDeque<String>,
     /// A line is wanted.
     wanted: bool,
+    /// What was typed last may let the client ask for a password, and it has not reacted yet.
+    ahead: bool,
 }
 
 impl Conversation {
@@ -128,6 +130,7 @@ impl Conversation {
             question: None,
             waiting: VecDeque::new(),
             wanted: false,
+            ahead: false,
         }
     }
 }
@@ -234,11 +237,12 @@ impl Screen {
         }
     }
 
-    /// Takes note that the client wants a line; returns one that was typed before.
+    /// Takes note that the client wants a line, and has reacted to all that it was told; returns one that was typed before.
     pub fn want_line(&mut self, tab: TabId) -> Option<Event> {
         let conversation = self.find(tab)?;
         let line = conversation.waiting.pop_front();
         conversation.wanted = line.is_none();
+        conversation.ahead &= !conversation.wanted;
         line.map(Event::Line)
     }
 
@@ -247,6 +251,7 @@ impl Screen {
         let prompt = display::sanitise(&question.prompt, Medium::Terminal);
         if let Some(conversation) = self.find(tab) {
             conversation.question = Some(Asked { prompt, answer: Editor::new(question.hidden) });
+            conversation.ahead = false;
         }
         if self.tab() == tab {
             (self.search, self.completion) = (None, None);

@@ -159,6 +159,7 @@ mod tests {
             protection: None,
             round_trip: None,
             users: None,
+            awaits_password: false,
         }
     }
 

@@ -313,7 +313,7 @@ const TABLE: [Row; 22] = [
     Row {
         name: "/exit",
         arguments: "",
-        help: "leave the server and the program once everything sent is answered",
+        help: "leave all servers and the program, once everything sent is answered; asks if messages wait",
         argument: Argument::None,
         read: |rest| alone(rest, Command::Exit),
     },
@@ -406,6 +406,15 @@ pub fn password_start(line: &str) -> Option<usize> {
     let (_, password) = split_keep(password);
     // Slices of one line: the end is where the password ends, whatever white space stands before it.
     (!password.is_empty()).then_some(line.len() - password.len())
+}
+
+/// Tells whether a line lets the client ask for a password.
+#[must_use]
+pub fn asks_for_password(line: &str) -> bool {
+    match read(line) {
+        Ok(Line::Command(Command::Register(account) | Command::Login(account))) => account.password.is_none(),
+        _ => false,
+    }
 }
 
 /// Tells whether a line may be remembered: not with a password in it, nor after a slash without its command, as that may

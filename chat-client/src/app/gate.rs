@@ -1,10 +1,10 @@
-//! Nothing is said under another name: what is said waits while a login that it depends on is unanswered.
+//! Nothing is said under another name: which login what is said waits for, and what follows when one comes to nothing. What
+//! waits is in `held`.
 //!
 //! A program that names its user, and whoever was logged in when the connection was lost, wants to be heard as that user or
 //! not at all. After a loss that the server has not noticed yet it still has the old connection, and refuses the login; so
 //! that is tried again for a while.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::requests::Request;
@@ -15,12 +15,10 @@ use super::{AccountRequest, App, Exit, Phase};
 /// half to notice that nobody is there any more.
 const WAITS_SECONDS: [u64; 7] = [1, 2, 4, 8, 16, 30, 60];
 
-/// A login that is waited for.
+/// A login that is waited for. It is under way, or will be tried again.
 #[derive(Debug)]
 pub(super) struct Gate {
     user: String,
-    /// What waits for it.
-    pub(super) unsent: VecDeque<String>,
     after: After,
 }
 
@@ -33,24 +31,37 @@ enum After {
     Loss { login: Login, refused: usize, retry: Option<Instant> },
 }
 
+/// How a login comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The server refused it, or does not answer.
+    Refused,
+    /// It was not sent: there is no password, no connection, or none over which it may go.
+    NeverSent,
+}
+
 impl Gate {
     /// A login that a program begins with.
     pub(super) fn at_start(user: String) -> Self {
-        Self { user, unsent: VecDeque::new(), after: After::Start }
+        Self { user, after: After::Start }
     }
 
-    /// A login that was there before the connection was lost, and what was said since.
-    pub(super) fn after_loss(login: Login, unsent: VecDeque<String>) -> Self {
-        Self { user: login.user.clone(), unsent, after: After::Loss { login, refused: 0, retry: None } }
+    /// A login that was there before the connection was lost.
+    pub(super) fn after_loss(login: Login) -> Self {
+        Self { user: login.user.clone(), after: After::Loss { login, refused: 0, retry: None } }
     }
 
-    /// Returns what waits, and the login to try again when this connection, too, is lost.
-    pub(super) fn into_parts(self) -> (VecDeque<String>, Option<Login>) {
-        let login = match self.after {
+    /// Tells whether a program begins with it.
+    pub(super) fn is_at_start(&self) -> bool {
+        matches!(self.after, After::Start)
+    }
+
+    /// Returns the login to try again when this connection, too, is lost.
+    pub(super) fn into_login(self) -> Option<Login> {
+        match self.after {
             After::Start => None,
             After::Loss { login, .. } => Some(login),
-        };
-        (self.unsent, login)
+        }
     }
 
     /// Returns when the login is to be tried again.
@@ -72,51 +83,87 @@ impl Gate {
 }
 
 impl App {
-    /// Lets what waited for a login go.
-    pub(super) fn logged_in(&mut self, now: Instant) {
-        let Some(gate) = self.take_gate() else { return };
-        for text in gate.unsent {
-            self.say(now, &text);
+    /// Lets go what waited for this user's login.
+    pub(super) fn logged_in(&mut self, user: &str) {
+        if let Some(gate) = self.gate() {
+            gate.take_if(|gate| gate.user == user);
         }
     }
 
-    /// Takes note of logins among the requests that were refused or stay unanswered.
-    pub(super) fn judge_gate(&mut self, now: Instant, failed: &[Request]) {
-        if self.config.interactive && failed.iter().any(|request| matches!(request, Request::Login(_))) {
-            self.give_up_held();
+    /// Takes note of logins among requests that the server refused or does not answer. The newest counts: what was said
+    /// stands behind that.
+    pub(super) fn judge_logins(&mut self, now: Instant, failed: &[Request]) {
+        let newest = failed.iter().rev().find_map(|request| match request {
+            Request::Login(login) => Some(login.user.as_str()),
+            _ => None,
+        });
+        if let Some(user) = newest {
+            self.login_failed(now, user, Failure::Refused);
         }
-        let Phase::Open(session) = &mut self.phase else { return };
-        let Some(gate) = &mut session.gate else { return };
-        let is_it = |request: &Request| matches!(request, Request::Login(login) if login.user == gate.user);
-        if matches!(gate.after, After::Start) || !failed.iter().any(is_it) {
+    }
+
+    /// Takes note that a login comes to nothing, in whatever way: all that fail end here. What stands behind it is given up,
+    /// unless a newer login is under way, behind which it stands then, or one is tried again.
+    pub(super) fn login_failed(&mut self, now: Instant, user: &str, failure: Failure) {
+        if self.logs_in() {
             return;
         }
-        let user = gate.user.clone();
-        if let Some(wait) = gate.refused(now) {
-            self.note(format!(
+        let Some(gate) = self.gate().and_then(Option::as_mut) else {
+            return self.give_up_typed();
+        };
+        // Another attempt, by hand, leaves the waiting as it is.
+        if gate.user != user || (failure == Failure::NeverSent && gate.deadline().is_some()) {
+            return;
+        }
+        let wait = if failure == Failure::Refused { gate.refused(now) } else { None };
+        match wait {
+            Some(wait) => self.note(format!(
                 "not logged in as {user} yet: the server may still have the lost connection; trying again in {} s",
                 wait.as_secs()
-            ));
-            return;
+            )),
+            None => self.go_on_without(now, user),
         }
-        let unsent = self.take_gate().map(|gate| gate.unsent).unwrap_or_default();
-        self.go_on_without(now, &user, unsent);
+    }
+
+    /// Gives up what stood behind a question that has nothing to do with a login, unless it waits for one.
+    pub(super) fn give_up_asked(&mut self) {
+        if !self.logs_in() && !self.is_gated() {
+            self.give_up_typed();
+        }
+    }
+
+    /// No longer waits for a login if another name is chosen, or none: what was to be said under the first never is. Tells
+    /// whether there was one.
+    pub(super) fn abandon_gate(&mut self, chosen: Option<&str>) -> bool {
+        let gate = self.gate().and_then(|gate| gate.take_if(|gate| Some(gate.user.as_str()) != chosen));
+        let Some(gate) = gate else { return false };
+        self.note(format!("no longer trying to log in as {}", gate.user));
+        self.give_up_held();
+        true
     }
 
     /// Logs in again if it is time to.
     pub(super) fn try_gate(&mut self, now: Instant) {
-        let Phase::Open(session) = &mut self.phase else { return };
-        let Some(Gate { after: After::Loss { login, retry, .. }, .. }) = &mut session.gate else { return };
+        let Some(Some(Gate { after: After::Loss { login, retry, .. }, .. })) = self.gate() else { return };
         if retry.take_if(|due| *due <= now).is_some() {
             let login = login.clone();
             self.send_credentials(now, AccountRequest::Login, login);
         }
     }
 
+    /// Tells whether what is said has to wait for a login.
+    pub(super) fn is_gated(&self) -> bool {
+        matches!(&self.phase, Phase::Open(session) if session.gate.is_some())
+    }
+
+    /// Tells whether a login is unanswered.
+    pub(super) fn logs_in(&self) -> bool {
+        matches!(&self.phase, Phase::Open(session) if session.requests.newest_login().is_some())
+    }
+
     /// Tells whether a program's first login is under way.
     pub(super) fn begins_with_login(&self) -> bool {
-        let Phase::Open(session) = &self.phase else { return false };
-        session.gate.as_ref().is_some_and(|gate| matches!(gate.after, After::Start))
+        matches!(&self.phase, Phase::Open(session) if session.gate.as_ref().is_some_and(Gate::is_at_start))
     }
 
     /// Tells whether a login is being restored after a loss.
@@ -125,59 +172,24 @@ impl App {
         session.gate.as_ref().is_some_and(|gate| matches!(gate.after, After::Loss { .. }))
     }
 
-    /// Gives up the login that a program begins with if nothing is under way any more that could bring it about. What came in
-    /// the way has been said.
-    pub(super) fn judge_start(&mut self, now: Instant) {
-        let Phase::Open(session) = &self.phase else { return };
-        if let Some(Gate { user, after: After::Start, .. }) = &session.gate
-            && self.asked.is_none()
-            && session.requests.newest_login().is_none()
-        {
-            let user = user.clone();
-            self.go_on_without(now, &user, VecDeque::new());
-        }
-    }
-
     /// Goes on without the login: a program is not to be heard under another name, a person decides.
-    pub(super) fn go_on_without(&mut self, now: Instant, user: &str, unsent: VecDeque<String>) {
-        self.report_unsent(unsent);
+    fn go_on_without(&mut self, now: Instant, user: &str) {
+        if let Some(gate) = self.gate() {
+            *gate = None;
+        }
+        self.give_up_held();
         if self.config.interactive {
             self.fail(format!("not logged in as {user} any more: what you say now comes from another name"));
             self.hint(format!("/login {user} tries again"));
         } else {
             self.fail(format!("not logged in as {user}: nothing is said under another name"));
-            // Nor is what it had said already.
-            self.held.clear();
             self.leave(now, Exit::Failed);
         }
     }
 
-    /// Tells of messages that will not be sent, so that they can be said again.
-    pub(super) fn report_unsent(&mut self, unsent: VecDeque<String>) {
-        for text in unsent {
-            self.fail(format!("never sent: {text}"));
-        }
-    }
-
-    /// Returns the messages that wait, and for what, if what is said now has to wait.
-    pub(super) fn unsent(&mut self) -> Option<(&mut VecDeque<String>, &'static str)> {
+    fn gate(&mut self) -> Option<&mut Option<Gate>> {
         match &mut self.phase {
-            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => {
-                Some((&mut resume.unsent, "the connection is back"))
-            }
-            Phase::Open(session) => Some((&mut session.gate.as_mut()?.unsent, "you are logged in again")),
-            _ => None,
-        }
-    }
-
-    /// Takes the messages that wait for a connection or a login, which is given up.
-    pub(super) fn take_unsent(&mut self) -> VecDeque<String> {
-        self.unsent().map(|(unsent, _)| std::mem::take(unsent)).unwrap_or_default()
-    }
-
-    fn take_gate(&mut self) -> Option<Gate> {
-        match &mut self.phase {
-            Phase::Open(session) => session.gate.take(),
+            Phase::Open(session) => Some(&mut session.gate),
             _ => None,
         }
     }

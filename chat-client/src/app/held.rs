@@ -1,50 +1,87 @@
-//! What comes too early: lines that people type while the connection is being made, and what a program had said when it was
-//! lost. It is obeyed in order as soon as it can be, or named if that never comes.
+//! What comes too early: what is typed while the connection is made or restored, a question is open or a login unanswered,
+//! and what a program had said when the connection was lost. It is obeyed in order as soon as it can be, or named if that
+//! never comes. `gate` says which login it waits for.
 
 use std::time::Instant;
 
-use super::command::{self, Command, Line};
-use super::input::MAX_UNSENT;
-use super::{App, Event, Phase};
+use super::command::{self, Account, Command, Line};
+use super::{App, Asked, Event, Phase};
+
+/// So many lines wait at most.
+const MAX_HELD: usize = 100;
 
 impl App {
-    /// Tells whether something has to wait for a connection, for the answer to a question that it has crossed, or for what waits
-    /// already.
+    /// Tells whether something has to wait: for a connection, a login or the answer to a question, or for what waits already.
     pub(super) fn comes_too_early(&self, event: &Event) -> bool {
-        let is_behind = self.asked.is_some() || !self.held.is_empty();
-        match (event, &self.phase) {
-            (Event::Line(line), _) if self.config.interactive && is_behind => needs_connection(line),
-            (Event::Line(line), Phase::Opening(None)) => needs_connection(line),
-            // People are told that a lost connection is being restored; a program cannot be told to say it again.
-            (Event::Line(_) | Event::EndOfInput, Phase::Opening(Some(_)) | Phase::Waiting { .. }) => {
-                !self.config.interactive
+        let is_lost = matches!(self.phase, Phase::Opening(Some(_)) | Phase::Waiting { .. });
+        match event {
+            // While a login is tried again and again, a command may say what is to become of it.
+            Event::Line(line) if self.config.interactive && self.is_gated() && self.asked.is_none() => {
+                is_message(line)
             }
+            Event::Line(line) if self.config.interactive => self.is_behind() && needs_connection(line),
+            Event::Line(line) if matches!(self.phase, Phase::Opening(None)) => needs_connection(line),
+            // A program cannot be told to say it again.
+            Event::Line(_) | Event::EndOfInput => !self.config.interactive && (is_lost || self.is_gated()),
             _ => false,
         }
+    }
+
+    /// Tells whether what a person types now has to come after something else.
+    fn is_behind(&self) -> bool {
+        let has_no_connection = matches!(self.phase, Phase::Opening(_) | Phase::Waiting { .. });
+        has_no_connection || self.asked.is_some() || self.logs_in() || !self.held.is_empty()
     }
 
     /// Holds it back.
     pub(super) fn hold(&mut self, event: Event) {
         if self.config.interactive {
             self.interrupted = None;
-            if self.held.len() >= MAX_UNSENT {
-                self.fail(format!("not sent: {MAX_UNSENT} lines wait already"));
+            if self.config.screen && self.awaits_password() && is_line(&event, is_message) {
+                // It may be the password, typed ahead: neither said nor repeated.
+                self.fail("not taken: wait for the question");
                 return;
             }
-            self.note(match &self.phase {
-                _ if self.asked.is_some() => "kept until the question is answered",
-                Phase::Opening(_) => "kept until the connection is there",
-                _ => "kept until what came before is done",
-            });
+            if self.held.len() >= MAX_HELD {
+                self.fail(format!("not sent: {MAX_HELD} lines wait already"));
+                return;
+            }
+            let what = self.awaited();
+            self.note(format!("kept until {what}"));
         }
         self.held.push_back(event);
+    }
+
+    /// Says what the next line waits for.
+    fn awaited(&self) -> &'static str {
+        match (&self.asked, &self.phase) {
+            (Some(Asked::Keyring { .. }), _) => "the keyring has answered",
+            (Some(_), _) => "the question is answered",
+            (None, Phase::Opening(None)) => "the connection is there",
+            (None, Phase::Opening(Some(_)) | Phase::Waiting { .. }) => "the connection is back",
+            (None, _) if self.is_gated() => "you are logged in again",
+            (None, _) => "what came before is done",
+        }
+    }
+
+    /// Tells whether a password is asked for, or will be soon: what is typed before the question is there may be it.
+    pub(super) fn awaits_password(&self) -> bool {
+        let lacks_password = |account: &Account| account.password.is_none();
+        let is_asked = match &self.asked {
+            Some(Asked::Password { .. } | Asked::Keyring { .. }) => true,
+            Some(Asked::PlainPassword(_, account)) => lacks_password(account),
+            Some(Asked::Original | Asked::January | Asked::Classic) | None => false,
+        };
+        let begins = matches!(self.phase, Phase::Opening(None))
+            && self.config.login.as_ref().is_some_and(lacks_password);
+        is_asked || begins || self.held.iter().any(|held| is_line(held, command::asks_for_password))
     }
 
     /// Obeys what was held back, as far as that is possible by now.
     ///
     /// What was said behind a login is to be heard under its name: it waits for the answer, and is given up along with the login.
     pub(super) fn release(&mut self, now: Instant) {
-        while !matches!(self.phase, Phase::Opening(_)) && !self.logs_in() && self.wants_line() {
+        while self.may_release() {
             match self.held.pop_front() {
                 Some(held) if matches!(self.phase, Phase::Idle) => self.name_held(&held),
                 Some(held) => self.react(now, held),
@@ -53,8 +90,14 @@ impl App {
         }
     }
 
-    fn logs_in(&self) -> bool {
-        matches!(&self.phase, Phase::Open(session) if session.requests.newest_login().is_some())
+    fn may_release(&self) -> bool {
+        let is_settled = match self.phase {
+            Phase::Open(_) => !self.is_gated() && !self.logs_in(),
+            // Nothing will come of it.
+            Phase::Idle => true,
+            Phase::Opening(_) | Phase::Waiting { .. } | Phase::Leaving { .. } => false,
+        };
+        is_settled && self.wants_line()
     }
 
     /// Gives up what was held back, and names it.
@@ -64,13 +107,26 @@ impl App {
         }
     }
 
-    /// Returns how many of the lines that are held back are messages.
-    pub(super) fn held_messages(&self) -> usize {
-        let is_message = |event: &&Event| match event {
-            Event::Line(line) => matches!(command::read(line), Ok(Line::Message(_))),
-            _ => false,
-        };
-        self.held.iter().filter(is_message).count()
+    /// Gives up what a person typed behind something that came to nothing. What a program says is not about that.
+    pub(super) fn give_up_typed(&mut self) {
+        if self.config.interactive {
+            self.give_up_held();
+        }
+    }
+
+    /// Says what would be lost by leaving now, unless the person has been told so.
+    pub fn object(&mut self) -> Option<String> {
+        let waiting = self.waiting();
+        if !self.config.interactive || waiting <= std::mem::replace(&mut self.warned, waiting) {
+            return None;
+        }
+        let messages = if waiting == 1 { "1 message was" } else { &format!("{waiting} messages were") };
+        Some(format!("{messages} not sent yet"))
+    }
+
+    /// Returns how many messages wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.held.iter().filter(|held| is_line(held, is_message)).count()
     }
 
     fn name_held(&mut self, held: &Event) {
@@ -84,6 +140,14 @@ impl App {
             }
         }
     }
+}
+
+fn is_line(event: &Event, is_such: impl Fn(&str) -> bool) -> bool {
+    matches!(event, Event::Line(line) if is_such(line))
+}
+
+fn is_message(line: &str) -> bool {
+    matches!(command::read(line), Ok(Line::Message(text)) if !text.is_empty())
 }
 
 /// Tells whether nothing can become of a line without a connection.

@@ -9,6 +9,7 @@ use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
 use super::command::{self, Account, Command, Line};
+use super::gate::Failure;
 use super::requests::Request;
 use super::session::{Login, Session};
 use super::{
@@ -24,8 +25,6 @@ const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_LEN - HEADER_LEN - "\n".len();
 /// So soon after the first a second Ctrl-C leaves.
 const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// So many messages are kept while there is no connection.
-pub(super) const MAX_UNSENT: usize = 100;
 /// So much of a message is repeated when it may not have arrived.
 const REMINDER_CHARS: usize = 60;
 
@@ -120,7 +119,11 @@ impl App {
                 self.fail("on this server everybody who is connected is in the room");
                 self.hint("/logout gives the name free, /disconnect leaves");
             }
-            Some(false) => self.request(now, PacketType::LEAVE, String::new(), Request::Leave),
+            Some(false) => {
+                // The server logs out whoever leaves the room.
+                self.abandon_gate(None);
+                self.request(now, PacketType::LEAVE, String::new(), Request::Leave);
+            }
             None => {}
         }
     }
@@ -138,8 +141,8 @@ impl App {
 
     pub(super) fn request(&mut self, now: Instant, kind: PacketType, text: String, request: Request) {
         let Some(session) = self.session() else { return };
-        session.requests.add(request, now);
-        self.emit(Effect::Send { kind, text });
+        let ticket = Some(session.requests.add(request, now));
+        self.emit(Effect::Send { ticket, kind, text });
     }
 
     pub(super) fn say(&mut self, now: Instant, text: &str) {
@@ -147,15 +150,6 @@ impl App {
             self.fail(format!("not sent: a message has at most {MAX_MESSAGE_BYTES} bytes"));
             if self.config.screen {
                 self.hint("Up brings it back, to be sent in parts");
-            }
-            return;
-        }
-        if let Some((unsent, what)) = self.unsent() {
-            if unsent.len() < MAX_UNSENT {
-                unsent.push_back(text.to_owned());
-                self.note(format!("kept until {what}"));
-            } else {
-                self.fail(format!("not sent: {MAX_UNSENT} messages wait already until {what}"));
             }
             return;
         }
@@ -187,8 +181,7 @@ impl App {
             }
             (Phase::Opening(Some(_)) | Phase::Waiting { .. }, address) => {
                 self.emit(Effect::Close);
-                let unsent = self.take_unsent();
-                self.report_unsent(unsent);
+                self.give_up_held();
                 self.connect_anew(address);
             }
             (Phase::Idle, address) => self.connect_anew(address),
@@ -227,11 +220,10 @@ impl App {
     }
 
     fn disconnect(&mut self, now: Instant) {
+        self.give_up_held();
         match &self.phase {
             Phase::Opening(_) | Phase::Waiting { .. } => {
                 self.emit(Effect::Close);
-                let unsent = self.take_unsent();
-                self.report_unsent(unsent);
                 self.phase = Phase::Idle;
                 self.note("no longer trying to connect");
             }
@@ -262,30 +254,8 @@ impl App {
         }
     }
 
-    /// Says what would be lost by leaving now, unless the person has been told so.
-    pub fn object(&mut self) -> Option<String> {
-        let waiting = self.waiting();
-        if !self.config.interactive || waiting <= std::mem::replace(&mut self.warned, waiting) {
-            return None;
-        }
-        let messages = if waiting == 1 { "1 message was" } else { &format!("{waiting} messages were") };
-        Some(format!("{messages} not sent yet"))
-    }
-
-    /// Returns how many messages wait to be sent.
-    pub(super) fn waiting(&self) -> usize {
-        let unsent = match &self.phase {
-            Phase::Opening(Some(resume)) | Phase::Waiting { resume, .. } => resume.unsent.len(),
-            Phase::Open(session) => session.gate.as_ref().map_or(0, |gate| gate.unsent.len()),
-            _ => 0,
-        };
-        unsent + self.held_messages()
-    }
-
     /// Leaves the server, if there is one, and the program.
     pub(super) fn leave(&mut self, now: Instant, exit: Exit) {
-        let unsent = self.take_unsent();
-        self.report_unsent(unsent);
         self.give_up_held();
         match &mut self.phase {
             Phase::Idle | Phase::Opening(_) | Phase::Waiting { .. } => self.emit(Effect::Quit(exit)),
@@ -301,7 +271,7 @@ impl App {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Open(session) => {
                 self.phase = Phase::Leaving { session, by: now + LEAVE_PATIENCE, then };
-                self.emit(Effect::Send { kind: PacketType::DISCONNECT, text: String::new() });
+                self.emit(Effect::Send { ticket: None, kind: PacketType::DISCONNECT, text: String::new() });
             }
             other => self.phase = other,
         }
@@ -309,8 +279,8 @@ impl App {
 
     pub(super) fn interrupt(&mut self, now: Instant) {
         let again = self.interrupted.replace(now).is_some_and(|before| now - before <= AGAIN_WITHIN);
-        if self.asked.take().is_some() {
-            self.cancelled();
+        if let Some(asked) = self.asked.take() {
+            self.cancelled(now, &asked);
             return;
         }
         match &self.phase {
@@ -332,10 +302,13 @@ impl App {
     }
 
     /// A question is not answered. Whoever reads what is said sees by the exit status that something was not done.
-    fn cancelled(&mut self) {
+    fn cancelled(&mut self, now: Instant, asked: &Asked) {
         self.failed = true;
         self.note("cancelled");
-        self.give_up_held();
+        match asked.user() {
+            Some(user) => self.login_failed(now, user, Failure::NeverSent),
+            None => self.give_up_asked(),
+        }
     }
 
     /// Leaves without much waiting; asked a second time, at once.
@@ -351,11 +324,13 @@ impl App {
     }
 
     fn log_out(&mut self, now: Instant) {
+        let was_waiting = self.abandon_gate(None);
         let Some(session) = self.session() else { return };
         let login = session.requests.newest_login().or(session.me.login.as_ref());
         match login.map(|login| login.user.clone()) {
             Some(user) => self.request(now, PacketType::LOGOUT, String::new(), Request::Logout { user }),
             // The server says nothing to somebody who is not logged in.
+            None if was_waiting => {}
             None => self.fail("not logged in"),
         }
     }
@@ -388,7 +363,9 @@ impl App {
     /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
     pub(super) fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
         let asks = self.config.asks;
-        let Some(session) = self.session() else { return };
+        let Some(session) = self.session() else {
+            return self.login_failed(now, &account.user, Failure::NeverSent);
+        };
         if session.protection == Protection::Plain && !self.config.allow_plain_passwords && asks {
             self.note("this connection is not encrypted: anybody on the way could read the password");
             self.ask(Asked::PlainPassword(request, account), "send it anyway? [y/N] ", false);
@@ -418,28 +395,29 @@ impl App {
                 let prompt = format!("password of {user}: ");
                 self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
             }
-            None if self.begins_with_login() => {
-                self.fail("a password is needed");
-                self.hint(
-                    "--password-fd, --password-command, --password-keyring or CHAT_CLIENT_PASSWORD gives it",
-                );
+            None => {
+                if self.begins_with_login() {
+                    self.fail("a password is needed");
+                    self.hint(
+                        "--password-fd, --password-command, --password-keyring or CHAT_CLIENT_PASSWORD gives it",
+                    );
+                } else {
+                    self.fail("a password is needed: it is the rest of the line, spaces included");
+                }
+                self.login_failed(now, &user, Failure::NeverSent);
             }
-            None => self.fail("a password is needed: it is the rest of the line, spaces included"),
         }
     }
 
     /// Sends REGISTER or LOGIN, unless the connection would show the password. All passwords leave through here.
     pub(super) fn send_credentials(&mut self, now: Instant, request: AccountRequest, login: Login) {
+        if !self.may_send_password(login.plain_agreed) {
+            return self.login_failed(now, &login.user, Failure::NeverSent);
+        }
+        if request == AccountRequest::Login {
+            self.abandon_gate(Some(&login.user));
+        }
         let Some(session) = self.session() else { return };
-        if session.switching {
-            self.fail("not sent: encryption is being switched; try again in a moment");
-            return;
-        }
-        if session.protection == Protection::Plain && !login.plain_agreed {
-            self.fail("not sent: a password over a connection without encryption");
-            self.hint("--allow-plain-passwords sends it; anybody on the way can read it");
-            return;
-        }
         let (user, password) = (login.user.clone(), login.password.clone());
         let (kind, waiting) = match request {
             AccountRequest::Register => {
@@ -448,16 +426,30 @@ impl App {
             }
             AccountRequest::Login => (PacketType::LOGIN, Request::Login(login)),
         };
-        session.requests.add(waiting, now);
-        self.emit(Effect::SendCredentials { kind, user, password });
+        let ticket = session.requests.add(waiting, now);
+        self.emit(Effect::SendCredentials { ticket, kind, user, password });
+    }
+
+    /// Looks at the connection as it is at this moment; says so if no password may go over it.
+    fn may_send_password(&mut self, plain_agreed: bool) -> bool {
+        let Some(session) = self.session() else { return false };
+        if session.switching {
+            self.fail("not sent: encryption is being switched; try again in a moment");
+            return false;
+        }
+        if session.protection == Protection::Plain && !plain_agreed {
+            self.fail("not sent: a password over a connection without encryption");
+            self.hint("--allow-plain-passwords sends it; anybody on the way can read it");
+            return false;
+        }
+        true
     }
 
     pub(super) fn answered(&mut self, now: Instant, answer: Option<Secret>) {
         self.interrupted = None;
         let Some(asked) = self.asked.take() else { return };
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
-            self.cancelled();
-            return;
+            return self.cancelled(now, &asked);
         };
         let yes = matches!(answer.expose().trim(), "y" | "Y" | "yes");
         match asked {
@@ -472,9 +464,13 @@ impl App {
             Asked::PlainPassword(request, account) if yes => {
                 self.complete_account(now, request, account, true);
             }
-            Asked::Classic | Asked::PlainPassword(..) => {
+            Asked::Classic => {
                 self.note("not sent");
-                self.give_up_held();
+                self.give_up_asked();
+            }
+            Asked::PlainPassword(_, account) => {
+                self.note("not sent");
+                self.login_failed(now, &account.user, Failure::NeverSent);
             }
             Asked::Password { request: AccountRequest::Register, user, plain_agreed, keep, first: None } => {
                 let request = AccountRequest::Register;

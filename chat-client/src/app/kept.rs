@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chat_core::secret::Secret;
 
+use super::gate::Failure;
 use super::session::Login;
 use super::{AccountRequest, App, Asked, Effect, Exit, Phase};
 use crate::keyring::{Errand, KeyringError, Outcome, Place};
@@ -88,8 +89,7 @@ impl App {
         self.asked = None;
         if self.place(place.user.clone()) != place {
             self.fail("not sent: the connection is not the one for which the password was looked for");
-            self.give_up_held();
-            return;
+            return self.login_failed(now, &place.user, Failure::NeverSent);
         }
         let user = place.user;
         match found {
@@ -101,6 +101,7 @@ impl App {
             Ok(None) => {
                 self.fail(format!("the keyring has no password of {user} for {}", place.server));
                 self.hint(format!("/login {user} --keep on a terminal asks for it and keeps it"));
+                self.login_failed(now, &user, Failure::NeverSent);
             }
             Err(error) if self.config.interactive => {
                 // Most people have never asked for a keyring; that there is none is no news to them.
@@ -109,7 +110,10 @@ impl App {
                 }
                 self.ask_password(user, plain_agreed);
             }
-            Err(error) => self.keyring_failed("not logged in", &error),
+            Err(error) => {
+                self.keyring_failed("not logged in", &error);
+                self.login_failed(now, &user, Failure::NeverSent);
+            }
         }
     }
 

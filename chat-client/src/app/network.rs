@@ -6,8 +6,8 @@ use chat_core::notice::{Notice, NoticeCode};
 use chat_core::packet::PacketType;
 use chat_core::{january, roster, text};
 
-use super::gate::Gate;
-use super::requests::{Request, Settled};
+use super::gate::{Failure, Gate};
+use super::requests::{Request, Settled, Ticket};
 use super::session::{Login, Resume, Session};
 use super::{
     AccountRequest, App, Asked, Effect, Exit, LEAVE_PATIENCE, MAX_ATTEMPTS_IN_PIPE, Phase, STEADY, Show,
@@ -21,8 +21,8 @@ use crate::replies::Reply;
 struct Conclusions {
     /// It refuses something: how that is said.
     refusal: Option<String>,
-    /// A login has succeeded.
-    is_logged_in: bool,
+    /// Whose login has succeeded.
+    logged_in: Option<String>,
     /// Requests that have not.
     failed: Vec<Request>,
 }
@@ -48,8 +48,8 @@ impl App {
 
     /// Does what is to be done on every new connection.
     fn begin(&mut self, now: Instant) {
-        if self.config.join && !self.is_joined() {
-            self.request(now, PacketType::JOIN, String::new(), Request::Join);
+        if self.config.join {
+            self.enter_if_outside(now);
         }
         let Some(account) = self.config.login.clone() else { return };
         if let Phase::Open(session) = &mut self.phase
@@ -57,28 +57,35 @@ impl App {
         {
             session.gate = Some(Gate::at_start(account.user.clone()));
         }
-        self.identify(now, AccountRequest::Login, account);
+        // The keyring or a person may still be asked since the connection before.
+        if self.asked.is_none() {
+            self.identify(now, AccountRequest::Login, account);
+        }
     }
 
     fn resume(&mut self, now: Instant, resume: Resume) {
-        let Resume { joined, login, lost, unsent, .. } = resume;
+        let Resume { begins, joined, login, lost, .. } = resume;
         let seconds = now.saturating_duration_since(lost).as_secs_f64().ceil();
         self.note(format!("back after {seconds} s; what others said meanwhile has not come here"));
+        if begins {
+            return self.begin(now);
+        }
         // That a password may go out in the clear was agreed to for the connection that is lost.
         let plain_agreed = self.config.allow_plain_passwords;
-        let login = login.map(|login| Login { plain_agreed, ..login });
-        if let Some(login) = &login {
-            self.send_credentials(now, AccountRequest::Login, login.clone());
+        if let (Some(login), Phase::Open(session)) = (login, &mut self.phase) {
+            let login = Login { plain_agreed, ..login };
+            session.gate = Some(Gate::after_loss(login.clone()));
+            self.send_credentials(now, AccountRequest::Login, login);
         }
-        if joined && !self.is_joined() {
+        if joined {
+            self.enter_if_outside(now);
+        }
+    }
+
+    /// Enters the room, unless this client is there already, or has just given up the connection.
+    fn enter_if_outside(&mut self, now: Instant) {
+        if matches!(&self.phase, Phase::Open(session) if !session.joined) {
             self.request(now, PacketType::JOIN, String::new(), Request::Join);
-        }
-        match (login, &mut self.phase) {
-            (Some(login), Phase::Open(session)) if session.requests.newest_login().is_some() => {
-                session.gate = Some(Gate::after_loss(login, unsent));
-            }
-            (Some(login), _) => self.go_on_without(now, &login.user, unsent),
-            (None, _) => unsent.iter().for_each(|text| self.say(now, text)),
         }
     }
 
@@ -101,7 +108,7 @@ impl App {
                 self.note("its own cipher can be broken by anybody who listens");
                 self.ask(Asked::January, "connect all the same? [y/N] ", false);
             }
-            Phase::Opening(Some(resume)) => {
+            Phase::Opening(Some(_)) => {
                 match error {
                     LinkError::NotDemanded { demanded, offered } if self.destination.identity.is_none() => {
                         self.fail(format!(
@@ -111,7 +118,6 @@ impl App {
                     }
                     _ => self.fail_with(error),
                 }
-                self.report_unsent(resume.unsent);
                 self.without_connection();
             }
             _ => {
@@ -119,11 +125,6 @@ impl App {
                 self.without_connection();
             }
         }
-    }
-
-    /// Tells whether this client is in the room, as everybody is at once on servers of the January 2026 revision.
-    fn is_joined(&self) -> bool {
-        matches!(&self.phase, Phase::Open(session) if session.joined)
     }
 
     pub(super) fn lost(&mut self, now: Instant, error: &LinkError) {
@@ -154,7 +155,6 @@ impl App {
                     }
                 } else {
                     self.report_unanswered(&unanswered);
-                    self.report_unsent(session.gate.map(|gate| gate.unsent).unwrap_or_default());
                     self.fail_with(error);
                     self.without_connection();
                 }
@@ -167,7 +167,6 @@ impl App {
     fn wait(&mut self, now: Instant, mut resume: Resume, error: &LinkError) {
         if !self.config.interactive && self.backoff.attempts() >= MAX_ATTEMPTS_IN_PIPE {
             self.fail_with(error);
-            self.report_unsent(resume.unsent);
             self.without_connection();
             return;
         }
@@ -208,7 +207,7 @@ impl App {
             Phase::Open(session) => {
                 let expired = session.requests.expire(now);
                 self.report_unanswered(&expired);
-                self.judge_gate(now, &expired);
+                self.judge_logins(now, &expired);
                 self.try_gate(now);
                 self.show_users_if_due();
             }
@@ -241,20 +240,31 @@ impl App {
         }
     }
 
-    pub(super) fn not_sent(&mut self, error: &LinkError) {
-        if let Phase::Open(session) = &mut self.phase {
-            if std::mem::take(&mut session.switching) {
-                // What failed is the switch: nothing was asked of the server.
-            } else {
-                session.requests.withdraw_newest();
+    pub(super) fn not_sent(&mut self, now: Instant, ticket: Option<Ticket>, error: &LinkError) {
+        let withdrawn = match (&mut self.phase, ticket) {
+            (Phase::Open(session) | Phase::Leaving { session, .. }, Some(ticket)) => {
+                session.requests.withdraw(ticket)
             }
+            _ => None,
+        };
+        self.fail_with(error);
+        match withdrawn {
+            Some(Request::Message(text)) => self.hint(format!("it was not sent: {text}")),
+            Some(Request::Login(login)) => self.login_failed(now, &login.user, Failure::NeverSent),
+            _ => {}
+        }
+    }
+
+    pub(super) fn not_switched(&mut self, error: &LinkError) {
+        if let Phase::Open(session) = &mut self.phase {
+            session.switching = false;
         }
         self.fail_with(error);
     }
 
     pub(super) fn incoming(&mut self, now: Instant, incoming: Incoming) {
         match incoming {
-            Incoming::Packet { kind: PacketType::NOTICE, text } => self.noticed(&text),
+            Incoming::Packet { kind: PacketType::NOTICE, text } => self.noticed(now, &text),
             Incoming::Packet { kind: PacketType::USERLIST, text } => self.user_list(now, &text),
             Incoming::Packet { kind: PacketType::ROSTER, text } => self.user_list_changed(now, &text),
             Incoming::Packet { kind: PacketType::DISCONNECT, text } => self.said_goodbye(text),
@@ -283,7 +293,7 @@ impl App {
 
     fn told(&mut self, now: Instant, kind: PacketType, text: String) {
         let reply = Reply::read(kind, &text);
-        let Conclusions { refusal, is_logged_in, failed } = self.settle(now, kind, reply.as_ref());
+        let Conclusions { refusal, logged_in, failed } = self.settle(now, kind, reply.as_ref());
         self.show(Show::Text { kind, text });
         match refusal {
             // It is tried again, and what becomes of that is said.
@@ -291,10 +301,9 @@ impl App {
             Some(refusal) => self.fail(refusal),
             None => {}
         }
-        if is_logged_in {
-            self.logged_in(now);
-        } else {
-            self.judge_gate(now, &failed);
+        match logged_in {
+            Some(user) => self.logged_in(&user),
+            None => self.judge_logins(now, &failed),
         }
         self.show_users_if_due();
     }
@@ -316,13 +325,13 @@ impl App {
             _ => {}
         }
         let still_answering = answered.is_some();
-        let (mut keep, mut is_logged_in, mut failed) = (None, false, unanswered.clone());
+        let (mut keep, mut logged_in, mut failed) = (None, None, unanswered.clone());
         match (reply, answered) {
             (Some(Reply::LoggedIn { .. }), Some(Request::Login(mut login))) => {
                 let wanted = std::mem::take(&mut login.keep);
                 keep = wanted.then(|| (login.user.clone(), login.password.clone()));
+                logged_in = Some(login.user.clone());
                 session.me.login = Some(login);
-                is_logged_in = true;
             }
             (Some(Reply::Registered(_)), Some(Request::Register { user, keep: Some(password) })) => {
                 keep = Some((user, password));
@@ -340,16 +349,25 @@ impl App {
         if let Some((user, password)) = keep {
             self.keep_password(&user, password);
         }
-        let refusal = match reply {
+        Conclusions { refusal: self.refusal(reply), logged_in, failed }
+    }
+
+    /// Says what the server refuses, and why.
+    fn refusal(&mut self, reply: Option<&Reply<'_>>) -> Option<String> {
+        let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return None };
+        match reply {
             Some(Reply::Taken(user)) => {
                 Some(format!("{user} is not registered: the name is taken already, or cannot be one"))
+            }
+            // Why, it has said before.
+            Some(Reply::LoginRefused(user)) if std::mem::take(&mut session.unavailable) => {
+                Some(format!("the server cannot log in {user} now"))
             }
             Some(Reply::LoginRefused(user)) => Some(format!(
                 "the server refuses the login as {user}: it is not the right password, or the name is in use there already"
             )),
             _ => None,
-        };
-        Conclusions { refusal, is_logged_in, failed }
+        }
     }
 
     fn report_unanswered(&mut self, requests: &[Request]) {
@@ -389,12 +407,13 @@ impl App {
         self.show_users_if_due();
     }
 
-    fn noticed(&mut self, body: &str) {
+    fn noticed(&mut self, now: Instant, body: &str) {
         let Some(notice) = Notice::parse(body) else { return };
         let code = NoticeCode::from_word(&notice.code);
         if self.answers_nothing(code) {
             self.note(format!("the server says: {}", notice.text));
             if let Phase::Open(session) = &mut self.phase {
+                session.unavailable |= code == Some(NoticeCode::Unavailable);
                 session.restarting |= code == Some(NoticeCode::Restart);
                 session.kicked |= code == Some(NoticeCode::Kicked);
             }
@@ -402,21 +421,23 @@ impl App {
         }
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return };
         let refused = session.requests.refuse_oldest();
-        let what = refused.map(|request| format!("{} was refused: ", request.name())).unwrap_or_default();
-        self.fail(format!("{what}{}", notice.text));
+        let what = refused.as_ref().map(|request| format!("{} was refused: ", request.name()));
+        self.fail(format!("{}{}", what.unwrap_or_default(), notice.text));
+        self.judge_logins(now, refused.as_slice());
         self.show_users_if_due();
     }
 
     /// Tells whether a notice is about the connection rather than about what was asked.
     fn answers_nothing(&self, code: Option<NoticeCode>) -> bool {
+        let oldest = match &self.phase {
+            Phase::Open(session) | Phase::Leaving { session, .. } => session.requests.oldest(),
+            _ => None,
+        };
         match code {
             // Messages that come too fast are only read later; registrations are refused.
-            Some(NoticeCode::RateLimited) => match &self.phase {
-                Phase::Open(session) | Phase::Leaving { session, .. } => {
-                    !session.requests.begins_with_register()
-                }
-                _ => true,
-            },
+            Some(NoticeCode::RateLimited) => !matches!(oldest, Some(Request::Register { .. })),
+            // The refusal of a login comes behind it: one request, one answer.
+            Some(NoticeCode::Unavailable) => matches!(oldest, Some(Request::Login(_))),
             Some(NoticeCode::TooSlow | NoticeCode::Idle | NoticeCode::Full | NoticeCode::Kicked) => true,
             Some(NoticeCode::Restart) | None => true,
             _ => false,
@@ -441,7 +462,6 @@ impl App {
                 self.fail("the server ended the connection");
                 let unanswered = session.requests.give_up();
                 self.report_unanswered(&unanswered);
-                self.report_unsent(session.gate.map(|gate| gate.unsent).unwrap_or_default());
                 self.without_connection();
             }
             other => self.phase = other,

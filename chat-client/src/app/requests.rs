@@ -57,6 +57,10 @@ impl Request {
         }
     }
 
+    fn is_sent(&self) -> bool {
+        !matches!(self, Self::ShowUsers)
+    }
+
     fn is_answered_by(&self, kind: PacketType, reply: Option<&Reply<'_>>, me: &Me) -> bool {
         match (self, reply) {
             (Self::WhoAmI, _) => kind == PacketType::WHOAMI,
@@ -86,6 +90,10 @@ impl Request {
     }
 }
 
+/// Which request an effect sends, so that it can be said which was not sent after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
 /// What an answer settled.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
@@ -95,10 +103,19 @@ pub(super) struct Settled {
     pub(super) unanswered: Vec<Request>,
 }
 
+/// A request that is unanswered.
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    asked: Instant,
+    ticket: Ticket,
+}
+
 /// The unanswered requests, oldest first.
 #[derive(Debug)]
 pub(super) struct Requests {
-    waiting: VecDeque<(Request, Instant)>,
+    waiting: VecDeque<Waiting>,
+    added: u64,
     patience: Duration,
     /// When the server last answered something: one that is busy with earlier requests is not silent about later ones.
     answered: Option<Instant>,
@@ -107,11 +124,14 @@ pub(super) struct Requests {
 impl Requests {
     /// Begins with nothing asked. Requests should be answered within `patience`.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { waiting: VecDeque::new(), patience, answered: None }
+        Self { waiting: VecDeque::new(), added: 0, patience, answered: None }
     }
 
-    pub(super) fn add(&mut self, request: Request, now: Instant) {
-        self.waiting.push_back((request, now));
+    pub(super) fn add(&mut self, request: Request, now: Instant) -> Ticket {
+        self.added += 1;
+        let ticket = Ticket(self.added);
+        self.waiting.push_back(Waiting { request, asked: now, ticket });
+        ticket
     }
 
     pub(super) fn len(&self) -> usize {
@@ -120,12 +140,12 @@ impl Requests {
 
     /// Tells whether there is such a request.
     pub(super) fn awaits(&self, is_such: impl Fn(&Request) -> bool) -> bool {
-        self.waiting.iter().any(|(request, _)| is_such(request))
+        self.waiting.iter().any(|waiting| is_such(&waiting.request))
     }
 
     /// Returns the login that was asked for last.
     pub(super) fn newest_login(&self) -> Option<&Login> {
-        self.waiting.iter().rev().find_map(|(request, _)| match request {
+        self.waiting.iter().rev().find_map(|waiting| match &waiting.request {
             Request::Login(login) => Some(login),
             _ => None,
         })
@@ -133,8 +153,8 @@ impl Requests {
 
     /// Returns when the oldest request has waited long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let (_, asked) = self.waiting.front()?;
-        Some(self.answered.map_or(*asked, |answered| answered.max(*asked)) + self.patience)
+        let asked = self.waiting.front()?.asked;
+        Some(self.answered.map_or(asked, |answered| answered.max(asked)) + self.patience)
     }
 
     /// Finds the request that a packet answers.
@@ -147,55 +167,55 @@ impl Requests {
     ) -> Settled {
         // Somebody else's coming and going also brings a user list; it counts only where one is due.
         let due = |(i, request): (usize, &Request)| i == 0 || !matches!(request, Request::UserList);
-        let found = self
-            .waiting
-            .iter()
-            .enumerate()
-            .position(|(i, (request, _))| due((i, request)) && request.is_answered_by(kind, reply, me));
+        let mut requests = self.waiting.iter().map(|waiting| &waiting.request).enumerate();
+        let found =
+            requests.position(|(i, request)| due((i, request)) && request.is_answered_by(kind, reply, me));
         let Some(place) = found else { return Settled::default() };
-        let unanswered = self.waiting.drain(..place).map(|(request, _)| request).collect();
-        let Some((answered, _)) = self.waiting.pop_front() else { return Settled::default() };
+        let unanswered = self.waiting.drain(..place).map(|waiting| waiting.request).collect();
+        let Some(Waiting { request, ticket, .. }) = self.waiting.pop_front() else {
+            return Settled::default();
+        };
         self.answered = Some(now);
-        if let Some(rest) = answered.then(reply) {
-            self.waiting.push_front((rest, now));
+        if let Some(rest) = request.then(reply) {
+            self.waiting.push_front(Waiting { request: rest, asked: now, ticket });
         }
-        Settled { answered: Some(answered), unanswered: keep_sent(unanswered) }
+        Settled { answered: Some(request), unanswered: keep_sent(unanswered) }
     }
 
-    /// Tells whether the oldest request that was sent is a registration.
-    pub(super) fn begins_with_register(&self) -> bool {
-        let mut sent = self.waiting.iter().filter(|(request, _)| !matches!(request, Request::ShowUsers));
-        matches!(sent.next(), Some((Request::Register { .. }, _)))
+    /// Returns the oldest request that was sent.
+    pub(super) fn oldest(&self) -> Option<&Request> {
+        self.waiting.iter().map(|waiting| &waiting.request).find(|request| request.is_sent())
     }
 
     /// Takes the oldest request out because the server refused it without saying which.
     pub(super) fn refuse_oldest(&mut self) -> Option<Request> {
-        let place = self.waiting.iter().position(|(request, _)| !matches!(request, Request::ShowUsers))?;
-        self.waiting.remove(place).map(|(request, _)| request)
+        let place = self.waiting.iter().position(|waiting| waiting.request.is_sent())?;
+        self.waiting.remove(place).map(|waiting| waiting.request)
     }
 
-    /// Takes back the request made last, which was not sent after all.
-    pub(super) fn withdraw_newest(&mut self) {
-        self.waiting.pop_back();
+    /// Takes back a request that was not sent after all.
+    pub(super) fn withdraw(&mut self, ticket: Ticket) -> Option<Request> {
+        let place = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
+        self.waiting.remove(place).map(|waiting| waiting.request)
     }
 
     /// Takes out what has waited long enough.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Request> {
         let mut expired = Vec::new();
         while self.deadline().is_some_and(|deadline| deadline <= now) {
-            expired.extend(self.waiting.pop_front().map(|(request, _)| request));
+            expired.extend(self.waiting.pop_front().map(|waiting| waiting.request));
         }
         keep_sent(expired)
     }
 
     /// Takes out everything: no answers will come.
     pub(super) fn give_up(&mut self) -> Vec<Request> {
-        keep_sent(self.waiting.drain(..).map(|(request, _)| request).collect())
+        keep_sent(self.waiting.drain(..).map(|waiting| waiting.request).collect())
     }
 
     /// Takes out a wish to see the user list that is due now.
     pub(super) fn take_show_users(&mut self) -> bool {
-        let due = matches!(self.waiting.front(), Some((Request::ShowUsers, _)));
+        let due = self.waiting.front().is_some_and(|waiting| !waiting.request.is_sent());
         if due {
             self.waiting.pop_front();
         }

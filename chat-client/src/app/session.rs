@@ -1,6 +1,5 @@
 //! What the client knows while it is connected: who it is there, who is in the room, what is unanswered.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use chat_core::noise::Fingerprint;
@@ -85,6 +84,8 @@ pub(super) struct Session {
     pub(super) restarting: bool,
     /// Whoever runs the server has ended the connection.
     pub(super) kicked: bool,
+    /// The server has said that it cannot look at the login now that it is about to refuse.
+    pub(super) unavailable: bool,
 }
 
 impl Session {
@@ -114,6 +115,7 @@ impl Session {
             round_trip,
             restarting: false,
             kicked: false,
+            unavailable: false,
         }
     }
 
@@ -127,12 +129,14 @@ impl Session {
 
     /// Takes what is to be restored on the next connection: what was there, and what was asked for and not answered.
     pub(super) fn take_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
-        let (unsent, awaited) = self.gate.take().map(Gate::into_parts).unwrap_or_default();
         let logging_in = unanswered.iter().rev().find_map(|request| match request {
             Request::Login(login) => Some(login.clone()),
             _ => None,
         });
+        let begins = logging_in.is_none() && self.gate.as_ref().is_some_and(Gate::is_at_start);
+        let awaited = self.gate.take().and_then(Gate::into_login);
         Resume {
+            begins,
             dialect: match self.peer {
                 Peer::Ours(_) | Peer::Original => Dialect::October,
                 Peer::January => Dialect::January,
@@ -144,7 +148,6 @@ impl Session {
                 Protection::Plain => Encryption::Off,
             },
             joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
-            unsent,
             login: logging_in.or_else(|| self.me.login.clone()).or(awaited),
             lost: now,
             reason: None,
@@ -155,6 +158,8 @@ impl Session {
 /// What a lost connection had, to be restored on the next one.
 #[derive(Clone, Debug)]
 pub(super) struct Resume {
+    /// The login that a program begins with had not even been sent.
+    pub(super) begins: bool,
     /// What it turned out to be.
     pub(super) dialect: Dialect,
     /// The same again: never less.
@@ -167,6 +172,4 @@ pub(super) struct Resume {
     pub(super) lost: Instant,
     /// Why it is not back yet, as was said last.
     pub(super) reason: Option<String>,
-    /// Messages that were typed since.
-    pub(super) unsent: VecDeque<String>,
 }

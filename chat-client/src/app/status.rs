@@ -26,6 +26,8 @@ pub struct Status {
     pub round_trip: Option<Duration>,
     /// Who is in the room, once the server has said so.
     pub users: Option<Vec<String>>,
+    /// A password is asked for, or will be soon: what is typed before the question is there may be it.
+    pub awaits_password: bool,
 }
 
 /// How far a connection is.
@@ -81,6 +83,7 @@ impl App {
             protection: session.map(|session| session.protection),
             round_trip: session.and_then(|session| session.round_trip),
             users: session.and_then(|session| session.users.clone()),
+            awaits_password: self.awaits_password(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The state machine by example: what happened on the left, what is to be done on the right. Connections and passwords
-//! have files of their own.
+//! The state machine by example: what happened on the left, what is to be done on the right. Connections, encryption,
+//! passwords, the keyring and what is held back have files of their own.
 
 mod connection;
 mod encryption;
@@ -123,8 +123,8 @@ fn shown(effect: &Effect) -> Option<String> {
             let dialect = if *dialect == Dialect::January { " 2026" } else { "" };
             format!("open {address} {encryption:?}{dialect}")
         }
-        Effect::Send { kind, text } => format!("send {} {text}", kind.name()).trim_end().to_owned(),
-        Effect::SendCredentials { kind, user, password } => {
+        Effect::Send { kind, text, .. } => format!("send {} {text}", kind.name()).trim_end().to_owned(),
+        Effect::SendCredentials { kind, user, password, .. } => {
             format!("send {} {user}:{}", kind.name(), password.expose())
         }
         Effect::Switch(to) => format!("switch {to:?}"),

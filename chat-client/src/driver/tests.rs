@@ -168,9 +168,9 @@ fn what_was_never_sent_outlives_the_screen() {
     let said = vec![Show::Error("home:1: never sent: hello?".to_owned())];
     assert_eq!(tabs.ended(Exit::Done), Ended { exit: Exit::Done, last_words: said });
 
-    // While the server is there and only a question keeps it back.
+    // While the server is there and only a login keeps it back.
     let mut tabs = connected(1);
-    hear(&mut tabs, 0, line("/login alice"));
+    hear(&mut tabs, 0, line("/login alice secret"));
     hear(&mut tabs, 0, line("hello?"));
     hear(&mut tabs, 0, Event::Terminate);
     assert_eq!(hear(&mut tabs, 0, goodbye()), Some(Exit::Interrupted));

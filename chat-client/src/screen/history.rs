@@ -1,4 +1,4 @@
-//! Lines that were typed before. What may hold a password is never among them; the file is `terminal`'s.
+//! Lines that were typed before. What may hold a password is never among them; the file is `desk`'s.
 
 use crate::app::command;
 

@@ -11,7 +11,7 @@ use super::completion::{Completion, Known};
 use super::editor::{Editor, To};
 use super::history::Recalled;
 use super::{Act, Conversation, Screen, Search};
-use crate::app::command::{self, ScreenCommand};
+use crate::app::command::{self, Line, ScreenCommand};
 use crate::app::{Event, Show};
 use crate::driver::TabId;
 
@@ -207,11 +207,19 @@ impl Screen {
 
     fn submit(&mut self) -> Vec<Act> {
         if let Some(mut asked) = self.conversation.question.take() {
+            // There may be another question: a new password is asked for twice.
+            self.conversation.ahead = true;
             return vec![Act::Tell(Event::Answer(Some(Secret::new(asked.answer.take()))))];
         }
         let mut line = self.conversation.draft.take();
         // What was copied often ends with the end of its line.
         line.truncate(line.trim_end_matches('\n').len());
+        if self.awaits_password() && !is_command(&line) {
+            line.zeroize();
+            self.remark(self.tab(), &Show::Error("not taken: wait for the question".to_owned()));
+            return Vec::new();
+        }
+        self.conversation.ahead |= command::asks_for_password(&line);
         if command::read(&line).is_err() {
             // The client says what is wrong with it; what was meant need not be typed again.
             self.conversation.draft.set(&line);
@@ -229,6 +237,12 @@ impl Screen {
             self.conversation.waiting.push_back(line);
         }
         acts
+    }
+
+    /// Tells whether a question for a password is to come, so that what is typed may be its answer, ahead of it.
+    fn awaits_password(&self) -> bool {
+        let Conversation { ahead, status, .. } = &self.conversation;
+        *ahead || status.as_ref().is_some_and(|status| status.awaits_password)
     }
 
     fn interrupt(&mut self) -> Vec<Act> {
@@ -342,6 +356,11 @@ impl Screen {
         search.exhausted = found.is_none();
         search.found = found.or(search.found);
     }
+}
+
+/// Tells whether a line is a command, or nothing at all.
+fn is_command(line: &str) -> bool {
+    line.trim().is_empty() || matches!(command::read(line), Ok(Line::Command(_)))
 }
 
 /// Obeys the keys of readline.

@@ -121,5 +121,6 @@ fn status() -> Status {
         protection: Some(Protection::Noise { identity: Fingerprint::of(&[1; 32]), basis: Basis::Pinned }),
         round_trip: Some(Duration::from_millis(12)),
         users: Some(["alice", "bob", "Client-3"].map(str::to_owned).to_vec()),
+        awaits_password: false,
     }
 }

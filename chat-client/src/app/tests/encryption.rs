@@ -71,7 +71,10 @@ fn a_switch_is_told_and_one_that_failed_changes_nothing() {
     assert_eq!(off[0], "| Server: Encryption turned off for Client-1");
     assert!(world.app.wants_line());
     world.line("/encryption on");
-    assert_eq!(world.event(Event::NotSent(changed()))[0].split(':').next(), Some("! the identity of home"));
+    assert_eq!(
+        world.event(Event::NotSwitched(changed()))[0].split(':').next(),
+        Some("! the identity of home")
+    );
     assert!(world.app.wants_line());
     assert!(world.line("/encryption")[0].starts_with("* not encrypted"));
 }

@@ -65,9 +65,11 @@ fn a_missing_password_is_looked_for_and_then_asked_for() {
     assert_eq!(world.line("/login alice"), ["keyring alice@home:1 known find"]);
     assert!(!world.app.wants_line());
     assert_eq!(world.event(found(Some("kept"))), ["send LOGIN alice:kept"]);
+    world.packet(PacketType::LOGIN, LOGGED_IN);
     world.line("/login alice");
     assert_eq!(world.event(found(None)), ["ask hidden password of alice:"]);
     world.answer("pw");
+    world.packet(PacketType::LOGIN, LOGGED_IN);
     world.line("/login alice");
     let locked = KeyringError::Refused("locked".to_owned());
     assert_eq!(
@@ -75,6 +77,7 @@ fn a_missing_password_is_looked_for_and_then_asked_for() {
         ["* the keyring refused: locked", "ask hidden password of alice:"]
     );
     world.answer("pw");
+    world.packet(PacketType::LOGIN, LOGGED_IN);
     world.line("/login alice");
     assert_eq!(world.event(failed(KeyringError::NotBuilt)), ["ask hidden password of alice:"]);
 }

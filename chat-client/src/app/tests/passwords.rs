@@ -86,6 +86,7 @@ fn a_missing_password_is_asked_for_hidden_and_a_new_one_twice() {
     let mut world = World::person().connected();
     assert_eq!(world.line("/login alice"), ["ask hidden password of alice:"]);
     assert_eq!(world.answer("s3 cret"), ["send LOGIN alice:s3 cret"]);
+    world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
     assert_eq!(world.line("/register bob"), ["ask hidden password of bob:"]);
     assert_eq!(world.answer("one"), ["ask hidden password of bob, again:"]);
     let again =
@@ -156,13 +157,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => protection.prop_map(|protection| {
             Event::Incoming(Incoming::Switched { protection, text: String::new() })
         }),
-        5 => (0..7).prop_map(|which| match which {
+        5 => (0..8).prop_map(|which| match which {
             0 => Event::Answer(Some(Secret::new("no"))),
             1 => Event::Answer(None),
             2 => Event::Deadline,
             3 => Event::Interrupt,
             4 => Event::Lost(reset()),
-            5 => Event::NotSent(LinkError::Busy),
+            5 => Event::NotSent(None, LinkError::Busy),
+            6 => Event::NotSwitched(LinkError::Busy),
             _ => Event::OpenFailed(changed()),
         }),
     ]

@@ -54,6 +54,40 @@ fn an_answer_is_hidden_and_what_was_being_typed_comes_back() {
 }
 
 #[test]
+fn a_password_typed_ahead_of_its_question_is_neither_said_nor_remembered() {
+    let mut world = World::new();
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.line("/login carol"), ["remember /login carol", "line /login carol"]);
+    assert!(world.line("hunter2").is_empty());
+    assert!(world.rows(60, 12).iter().any(|row| row.ends_with("! not taken: wait for the question")));
+    world.screen.ask(TabId::FIRST, &Question { prompt: "password of carol: ".to_owned(), hidden: true });
+    assert_eq!(world.line("hunter2"), ["answer hunter2"]);
+    // A new one is asked for twice.
+    assert!(world.line("hunter2").is_empty());
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.line("hello"), ["remember hello", "line hello"]);
+    world.key(KeyCode::Up);
+    world.key(KeyCode::Up);
+    assert_eq!(world.rows(40, 5)[4], "> /login carol");
+    world.ctrl('c');
+
+    // The login waits for something; the client says so.
+    world.screen.follow(TabId::FIRST, Status { awaits_password: true, ..status() });
+    world.screen.want_line(TabId::FIRST);
+    assert!(world.line("hunter2").is_empty() && world.line("/hunter2").is_empty());
+    assert_eq!(world.rows(40, 5)[4], ">");
+    assert_eq!(world.line("/disconnect"), ["remember /disconnect", "line /disconnect"]);
+
+    // One that is not wanted yet.
+    let mut world = World::new();
+    assert_eq!(world.line("/register carol"), ["remember /register carol"]);
+    assert!(world.line("hunter2").is_empty());
+    assert!(world.screen.want_line(TabId::FIRST).is_some());
+    assert!(world.line("hunter2").is_empty());
+    assert!(world.screen.want_line(TabId::FIRST).is_none());
+}
+
+#[test]
 fn a_password_on_the_line_is_masked() {
     let mut world = World::new();
     world.type_text("/login alice s3cret");
