@@ -17,7 +17,7 @@ pub(super) fn hints(error: &RemoteError) -> Vec<String> {
         }
         RemoteError::Unreachable { .. } => "look at the network, and at the address",
         RemoteError::NotSsh { .. } | RemoteError::Silent { .. } | RemoteError::HungUp { .. } => {
-            "look at the port: is that an SSH server's? --host user@address:port names another; a machine that is just starting takes a moment"
+            "a machine that is just starting takes a moment; else look at the port: is that an SSH server's? With --provider ssh, --host user@address:port names another"
         }
         RemoteError::Handshake { .. } | RemoteError::Broken { .. } | RemoteError::Slow { .. } => AGAIN,
         RemoteError::WrongHostKey { .. } => {

@@ -113,7 +113,7 @@ fn shake_hands(
     ssh.set_tcp_stream(owned);
     ssh.set_blocking(false);
     ssh.method_pref(MethodType::HostKey, preference).map_err(Stop::Failed)?;
-    loop {
+    let stop = loop {
         if first_words.is_empty() {
             // libssh2 keeps what is no SSH to itself, so we look before it does. Waiting for the words, though, would cost
             // a round trip: it has something to say first.
@@ -123,10 +123,19 @@ fn shake_hands(
         }
         match ssh.handshake() {
             Ok(()) => return Ok(ssh),
-            Err(error) if !is_again(&error) => return Err(Stop::Failed(error)),
-            Err(_) => wait(&ssh, socket, patience)?,
+            Err(error) if !is_again(&error) => break Stop::Failed(error),
+            Err(_) => {
+                if let Err(stop) = wait(&ssh, socket, patience) {
+                    break stop;
+                }
+            }
         }
+    };
+    if first_words.is_empty() {
+        // They may have come between our look and libssh2's.
+        first_words.extend(ssh.banner_bytes().unwrap_or_default());
     }
+    Err(stop)
 }
 
 fn wait(ssh: &ssh2::Session, socket: &TcpStream, patience: &Patience) -> Result<(), Stop> {
