@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::home::{Home, Run};
+use super::home::{Home, Run, free_port};
 
 /// Makes a checkout whose server is small, and runs a command in it.
 fn in_checkout(home: &Home, main: &str, arguments: &[&str]) -> Run {
@@ -24,7 +24,8 @@ fn in_checkout(home: &Home, main: &str, arguments: &[&str]) -> Run {
 #[test]
 fn a_checkout_is_built_and_named_by_its_version() {
     let home = Home::new();
-    let plan = ["plan", "-i", "myserver", "--provider", "local"];
+    let port = free_port().to_string();
+    let plan = ["plan", "-i", "myserver", "--provider", "local", "--port", &port];
     let run = in_checkout(&home, "fn main() {}", &plan).expect(0).says("build ");
     assert!(run.out.contains("1.2.3-"), "{}", run.out);
     in_checkout(&home, "fn main() { missing }", &plan).expect(1).says("error[E0425]").says("--release");

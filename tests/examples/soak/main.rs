@@ -3,8 +3,9 @@
 //!
 //! What is checked: every message of a well-behaved client reaches every well-behaved client, once and in order; afterwards
 //! the server has as many descriptors as before, no more memory than after a first wave, and never had more than its limits
-//! explain; all of them have acted, and it ends cleanly when asked to. `good` are the well-behaved clients, `chaos` the others,
-//! `wire` their connections, `process` is the server, `limits` what it is told, and `usage` what it uses.
+//! explain; in a run of 30 seconds and 300 clients or more, each limit has acted; and the server ends cleanly when asked to.
+//! `good` are the well-behaved clients, `chaos` the others, `wire` their connections, `process` is the server, `limits` what it
+//! is told, and `usage` what it uses.
 //!
 //! ```sh
 //! cargo build --release -p chat-server && cargo run --release -p chat-tests --example soak -- --seconds 300 --clients 2000
