@@ -36,8 +36,9 @@ settle() { # files
     sync "$@"
 }
 
-# Makes a file from another, with this mode and group, whole or not at all.
+# Makes a file from another, with this mode and group, whole or not at all. For what is there already no room is needed.
 put() { # from to mode group
+    ! cmp -s "$1" "$2" || return 0
     install -m "$3" -g "$4" "$1" "$2.new"
     settle "$2"
 }
@@ -56,6 +57,14 @@ reload_units() { # units
     esac
 }
 
+# Makes changes one after the other: a deployer's lock ends with its connection, and what was begun by then does not.
+take_turns() {
+    umask 077
+    exec 8>>/run/chat-host.lock
+    umask 022
+    flock -w 50 8 || refuse busy
+}
+
 encoded() { base64 -w 0; }
 
 digest_of() { # file
@@ -71,10 +80,11 @@ free_bytes() {
 seconds() { cut -d . -f 1 /proc/uptime; }
 
 # A program of a release, run to be asked something: as the user it is meant for, not for long, without a network, and with
-# nothing left of it afterwards. The first process of its namespace is a shell of root's: when that goes, all in there do.
+# nothing left of it afterwards. The first process of its namespace is a shell of root's: when that goes, all in there do. Nor
+# does it get hold of our turn.
 as_chat() {
     timeout -s KILL 10 unshare --net --ipc --pid --fork --kill-child sh -c '"$@"; exit "$?"' sh \
-        setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@"
+        setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@" 8>&-
 }
 
 has_data() { [ -n "$(ls -A "$data" 2>/dev/null)" ]; }
@@ -149,7 +159,8 @@ state() {
     echo "architecture $(uname -m)"
     echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null || echo unknown)"
     echo "free $(free_bytes)"
-    if [ -d /run/systemd/system ]; then echo "systemd yes"; else echo "systemd no"; echo end; return; fi
+    if [ ! -d /run/systemd/system ]; then echo "systemd no"; echo end; return; fi
+    systemctl --version | awk 'NR == 1 { print "systemd", int($2) }'
     awk '$4 == "0A" { print "listening", $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null || :
     echo "foundation $(foundation)"
     if ! is_ours; then echo end; return; fi
@@ -213,12 +224,9 @@ refuse_others() {
 
 prepare() { # instance; a tar of this script and the units on standard input
     instance=$1
-    [ -d /run/systemd/system ] || refuse no-systemd
     for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout unshare useradd; do
         command -v "$tool" >/dev/null || refuse no-tool "$tool"
     done
-    version=$(systemctl --version | awk 'NR == 1 { print $2 + 0 }')
-    [ "$version" -ge 247 ] || refuse old-systemd "$version"
     if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
     if ! is_ours; then refuse_others; fi
     if ! getent passwd chat >/dev/null; then
@@ -330,7 +338,7 @@ activate() { # id, seconds to wait for a confirmation; the configuration on stan
     if is_confirmed; then forget_journal; fi
     if [ -d "$journal" ]; then
         # What an interrupted run tried was never confirmed, so its former stays the former.
-        rm -f "$journal/decision" "$journal/go" "$journal/started" "$journal/invocation"
+        rm -f "$journal/decision" "$journal/go" "$journal/begun" "$journal/started" "$journal/invocation"
         draft=$journal
     else
         draft=$top/.activation
@@ -470,6 +478,7 @@ stop_units() {
 stop() {
     systemctl stop "$guard" 2>/dev/null || :
     if is_confirmed; then forget_journal; fi
+    rm -f "$journal/begun"
     stop_server
 }
 
@@ -483,9 +492,13 @@ guard() {
         forget_journal
     elif is_going_back; then
         go_back
-    elif cmp -s "$journal/go" /proc/sys/kernel/random/boot_id; then
-        rm "$journal/go"
+    elif is_of_this_boot "$journal/go"; then
+        mv -T "$journal/go" "$journal/begun"
         try
+    elif is_of_this_boot "$journal/begun"; then
+        # Nobody stopped the guard that was at it, so that failed, as on a full disk.
+        decide back 'the guard over it failed: journalctl -u chat-guard tells why' || :
+        go_back
     elif is_enabled; then
         decide back 'it was cut off, as by a restart of the machine, before anybody had confirmed it' || :
         go_back
@@ -493,6 +506,8 @@ guard() {
     # Otherwise somebody stopped the server meanwhile, and it stays so.
     revive
 }
+
+is_of_this_boot() { cmp -s "$1" /proc/sys/kernel/random/boot_id; }
 
 try() {
     patience=$(cat "$journal/patience") deadline=$(($(seconds) + patience))
@@ -633,6 +648,10 @@ remove() {
 
 verb=$1
 shift
+case $verb in
+state | proof | status | holder | log | check-config | guard) ;;
+*) take_turns ;;
+esac
 case $verb in
 state | proof | status | holder | log | prepare | discard | activate | confirm | revert | stop | restore | remove | guard) "$verb" "$@" ;;
 install) install_release "$@" ;;

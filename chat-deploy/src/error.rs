@@ -164,7 +164,14 @@ pub enum Error {
     #[error(
         "cancelled; the machine can be reached now, and nothing of its server or of its other ports was changed"
     )]
-    CancelledLater,
+    CancelledLater {
+        /// Of which instance.
+        instance: InstanceName,
+        /// Whether the machine was adopted for this.
+        is_adopted: bool,
+        /// Whether it was started for this.
+        is_started: bool,
+    },
     /// There is no server to deploy.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -359,7 +366,10 @@ impl Error {
             }
             Self::NotWritten { .. } => "name another place with --config FILE".to_owned(),
             Self::NobodyToAsk | Self::NotShown(_) => "add --yes to go ahead without a question".to_owned(),
-            Self::Cancelled | Self::CancelledLater => return Vec::new(),
+            Self::Cancelled => return Vec::new(),
+            Self::CancelledLater { instance, is_adopted, is_started } => {
+                return hints::cancelled_hints(instance, *is_adopted, *is_started);
+            }
             Self::Build(error) => hints::build_hint(error),
             Self::Host(error) | Self::Observe(ObserveError::Host(error)) => {
                 return hints::host_hints(error);
@@ -402,6 +412,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_no_on_the_way_says_what_was_done_before_and_how_to_undo_it() {
+        let told = |is_adopted, is_started| {
+            let instance = "myserver".parse().unwrap();
+            let error = Error::CancelledLater { instance, is_adopted, is_started };
+            format!("{}\n{}\n", error.message(), error.hints().join("\n"))
+        };
+        insta::assert_snapshot!([told(false, false), told(false, true), told(true, true)].join("\n"));
+    }
 
     #[test]
     fn what_keeps_a_backup_from_being_made_is_said_with_its_cure() {

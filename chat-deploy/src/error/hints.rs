@@ -7,6 +7,7 @@ use chat_client::pins::PinsError;
 
 use crate::apply::{ApplyError, RolledBack};
 use crate::host::HostError;
+use crate::instance::InstanceName;
 use crate::release::build::Recipe;
 use crate::release::build::recipe::musl;
 use crate::release::elf::Processor;
@@ -24,6 +25,17 @@ pub(super) fn settings_hint(error: &SettingsError) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Says how to undo what was done before a no.
+pub(super) fn cancelled_hints(instance: &InstanceName, is_adopted: bool, is_started: bool) -> Vec<String> {
+    let stop = || {
+        format!(
+            "the machine runs again, with the server it has, and costs money: `chat-deploy stop --instance {instance}` stops it"
+        )
+    };
+    let disown = || format!("it is adopted now: `chat-deploy down --instance {instance}` gives it back");
+    is_started.then(stop).into_iter().chain(is_adopted.then(disown)).collect()
 }
 
 pub(super) fn build_hint(error: &BuildError) -> String {
@@ -148,6 +160,7 @@ fn host_hint(error: &HostError) -> Option<String> {
             "the server would have that user's rights; rename the user, or take another host".to_owned()
         }
         HostError::FilesTaken { .. } => "move it out of the way, or take another host".to_owned(),
+        HostError::Busy => "a change that was begun is carried out to its end: give it a minute".to_owned(),
         HostError::NoRoom { .. } => "free some space on that disk, or keep fewer releases".to_owned(),
         HostError::WentBack { .. } => {
             "`chat-deploy logs` may say more; correct the server and run `chat-deploy up` again".to_owned()

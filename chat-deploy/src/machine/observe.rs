@@ -11,6 +11,8 @@ mod region;
 use std::panic;
 use std::thread::{self, ScopedJoinHandle};
 
+use ipnet::Ipv4Net;
+
 use crate::cloud::{
     Cloud, CloudError, GroupRule, Image, Instance, InstanceId, InstanceQuery, KeyPair, Offering,
     RouteToInternet, SecurityGroup, Subnet, Tags, TypeFacts, VpcId,
@@ -61,12 +63,15 @@ impl Observed {
         adopted.map(|(_, machine)| machine).or(self.namesake.as_ref())
     }
 
-    /// Tells whether some rule of the group lets somebody reach a TCP port.
+    /// Tells whether some rule of the group, whoever made it, lets all of a range reach a TCP port.
     #[must_use]
-    pub fn lets_in(&self, port: u16) -> bool {
+    pub fn lets_in(&self, port: u16, range: &Ipv4Net) -> bool {
         self.rules.iter().any(|GroupRule { rule, .. }| {
             let ports = rule.from_port.unwrap_or(0)..=rule.to_port.unwrap_or(u16::MAX);
-            ["tcp", "-1"].contains(&rule.protocol.as_str()) && ports.contains(&port)
+            let source = rule.source.parse::<Ipv4Net>();
+            ["tcp", "-1"].contains(&rule.protocol.as_str())
+                && ports.contains(&port)
+                && source.is_ok_and(|source| source.contains(range))
         })
     }
 

@@ -1,11 +1,13 @@
 //! `doctor` on EC2: the account, what it may do, what the region offers, and the machine if there is one.
 
+use ipnet::Ipv4Net;
+
 use super::{Findings, of_build, of_host};
 use crate::cloud::{
     Action, Cloud, CloudErrorKind, GroupRule, Instance, InstanceType, Permission, Rule, Subjects, VpcId,
 };
 use crate::commands::Context;
-use crate::commands::machine::{Look, MachinePlace, is_ours, ssh_ranges};
+use crate::commands::machine::{Look, MachinePlace, is_ours};
 use crate::commands::session::Session;
 use crate::error::Error;
 use crate::instance::InstanceName;
@@ -52,14 +54,21 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
         Err(_) => Subjects { vpc, ..Subjects::default() },
     };
     of_permissions(&*place.cloud, &subjects, findings)?;
-    match look {
-        Ok((Look { observed: Observed { namesake: Some(namesake), .. }, .. }, _)) => {
+    let is_named = context.settings.instance.is_some();
+    let ssh_from = match look {
+        Ok((Look { observed: Observed { namesake: Some(namesake), .. }, .. }, _)) if is_named => {
             return of_namesake(&place, &namesake, findings);
         }
-        Ok((look, catalog)) => of_new_machine(&*place.cloud, &look.spec, &catalog, &subjects, findings)?,
-        Err(error) => not_seen("machine", &error, findings)?,
-    }
-    if context.settings.instance.is_some() { of_machine(context, &place, has_key, findings) } else { Ok(()) }
+        Ok((look, catalog)) => {
+            of_new_machine(&*place.cloud, &look.spec, &catalog, &subjects, findings)?;
+            look.spec.ssh_from
+        }
+        Err(error) => {
+            not_seen("machine", &error, findings)?;
+            Vec::new()
+        }
+    };
+    if is_named { of_machine(&place, ssh_from, has_key, findings) } else { Ok(()) }
 }
 
 /// Tells of what could not be looked at. Of a call that is not allowed, the permissions have told already.
@@ -213,9 +222,10 @@ fn no_type(cloud: &dyn Cloud, spec: &Spec, why: String) -> MachineError {
     MachineError::NoType { region: cloud.region().to_owned(), types, why }
 }
 
+/// Looks at the machine that there is; `ssh_from` is whom SSH should be open for.
 fn of_machine(
-    context: &Context<'_>,
     place: &MachinePlace<'_>,
+    ssh_from: Vec<Ipv4Net>,
     has_key: bool,
     findings: &mut Findings<'_>,
 ) -> Result<(), Error> {
@@ -228,11 +238,11 @@ fn of_machine(
         return findings.open("ssh", "there is no machine yet");
     };
     if !has_key {
-        of_rules(context, place, &observed, None, findings)?;
+        of_rules(place, ssh_from, &observed, None, findings)?;
         return findings.open("ssh", "not tried, for want of a key");
     }
     let session = place.look_into(&machine);
-    of_rules(context, place, &observed, session.as_ref().ok(), findings)?;
+    of_rules(place, ssh_from, &observed, session.as_ref().ok(), findings)?;
     match session {
         Ok(session) => of_host(&session, findings),
         Err(error) => findings.bad("ssh", &error.message(), &error.hints()),
@@ -241,15 +251,14 @@ fn of_machine(
 
 /// Looks at whether SSH and the chat are let in. `session` is there if SSH is, by whatever rule.
 fn of_rules(
-    context: &Context<'_>,
     place: &MachinePlace<'_>,
+    ssh_from: Vec<Ipv4Net>,
     observed: &Observed,
     session: Option<&Session<'_>>,
     findings: &mut Findings<'_>,
 ) -> Result<(), Error> {
     let state = session.and_then(|session| session.host.state().ok());
     let port = state.and_then(|state| state.config).map(|config| config.listen.port());
-    let ssh_from = ssh_ranges(&context.settings.ec2.ssh_from).unwrap_or_default();
     let plan = match place.compare(observed, ssh_from, port) {
         Ok(plan) => plan,
         Err(error) => return findings.bad("rules", &error.message(), &error.hints()),
@@ -258,7 +267,7 @@ fn of_rules(
     let text = format!("not open: {}", missing.join("; "));
     let hint = "`chat-deploy up` opens what is missing".to_owned();
     match (missing.is_empty(), keeps_out) {
-        (true, _) if session.is_none() && place.has_unknown_port(observed) => findings
+        (true, _) if port.is_none() && place.has_unknown_port(observed) => findings
             .open("rules", "none is known to be missing; which port the server has, its host alone knows"),
         (true, _) => findings.good("rules", "let in what they should"),
         (false, true) => findings.bad("rules", &text, &[hint]),
@@ -274,8 +283,12 @@ fn missing_rules(plan: &Plan, observed: &Observed, has_ssh: bool) -> (Vec<String
         _ => None,
     });
     let missing: Vec<&Rule> = opened.flatten().collect();
-    let lets_in = |port: u16| if port == SSH_PORT { has_ssh } else { observed.lets_in(port) };
-    let keeps_out = missing.iter().any(|rule| !rule.from_port.is_some_and(lets_in));
+    let lets_in = |rule: &Rule| match (rule.from_port, rule.source.parse::<Ipv4Net>()) {
+        (Some(SSH_PORT), _) => has_ssh,
+        (Some(port), Ok(range)) => observed.lets_in(port, &range),
+        _ => false,
+    };
+    let keeps_out = missing.iter().any(|rule| !lets_in(rule));
     (missing.into_iter().map(ToString::to_string).collect(), keeps_out)
 }
 
@@ -341,5 +354,11 @@ mod tests {
         check("no SSH", vec![chat()], false, (&["tcp 22 from 198.51.100.7/32"], true));
         let wide = rule(22, "0.0.0.0/0", Tags::new());
         check("SSH by another rule", vec![wide, chat()], true, (&["tcp 22 from 198.51.100.7/32"], false));
+        let missing = &["tcp 12345 from 0.0.0.0/0"][..];
+        let few = rule(12345, "198.51.100.0/24", ours());
+        check("chat for few", vec![ssh(), few], true, (missing, true));
+        let mut all = rule(12345, "0.0.0.0/0", Tags::new());
+        all.rule.to_port = Some(12346);
+        check("chat by another rule", vec![ssh(), all], true, (missing, false));
     }
 }

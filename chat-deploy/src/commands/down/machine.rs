@@ -31,8 +31,11 @@ pub(super) fn down(context: &Context<'_>, args: &cli::Down, place: &MachinePlace
     let Some(session) = session else {
         // An adopted machine is here because it could not be reached.
         let reached = if is_ours(&observed) { place.connect_if_possible(&observed)? } else { None };
-        let _lock = reached.as_ref().map(Session::lock).transpose()?;
+        let lock = reached.as_ref().map(Session::lock).transpose()?;
         confirm(context, &place.heading(machine.as_ref()), &machine_plan.outline(), QUESTION, args.yes)?;
+        if let Some(lock) = &lock {
+            lock.keep()?;
+        }
         place.apply(&machine_plan)?;
         forget_address(machine.and_then(|machine| machine.address))?;
         return check_nothing_left(place);

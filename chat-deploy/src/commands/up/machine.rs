@@ -3,8 +3,6 @@
 //! Where a machine runs already, both are looked at, shown and done as one. A new machine's server is shown as what it
 //! will be, and is built while the machine boots.
 
-use ipnet::Ipv4Net;
-
 use crate::cli;
 use crate::clock::Clock as _;
 use crate::cloud::{InstanceState, Rule};
@@ -28,7 +26,7 @@ pub(super) fn up(context: &Context<'_>, args: &cli::Up, place: &MachinePlace<'_>
     let _run = place.lock()?;
     let (look, plan) = place.plan(args.yes)?;
     match reachable(&look, &plan) {
-        Some(machine) => together(context, args, place, &look, &plan, &machine),
+        Some(machine) => together(context, args, place, &Running { look: &look, plan: &plan, machine }, None),
         None => in_stages(context, args, place, &plan, &look),
     }
 }
@@ -40,17 +38,25 @@ pub(in crate::commands) fn reachable(look: &Look, plan: &Plan) -> Option<Machine
     if runs && !plan.steps.iter().any(|step| step.opens(SSH_PORT)) { Machine::of(instance) } else { None }
 }
 
+/// A machine that can be looked into, what there is around it, and what it takes to have that as it should be.
+struct Running<'a> {
+    look: &'a Look,
+    plan: &'a Plan,
+    machine: Machine,
+}
+
+/// Deploys to a machine that can be looked into; `agreed` is what a person has said yes to already.
 fn together(
     context: &Context<'_>,
     args: &cli::Up,
     place: &MachinePlace<'_>,
-    look: &Look,
-    machine_plan: &Plan,
-    machine: &Machine,
+    there: &Running<'_>,
+    agreed: Option<&Outline>,
 ) -> Result<(), Error> {
+    let Running { look, plan: machine_plan, machine } = there;
     let expect = Expect::of(machine, context.clock.unix_seconds());
     // The host key that came with the user-data is exchanged once somebody has said yes to something.
-    let only_looks = machine.bootstrap_key.is_some() && !args.yes;
+    let only_looks = machine.bootstrap_key.is_some() && !args.yes && agreed.is_none();
     let session = if only_looks {
         place.look_into_when(machine, expect)?
     } else {
@@ -70,12 +76,13 @@ fn together(
     let release = server::release_for(context, &session, &state)?;
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     let outline = machine_plan.outline().and(plan.outline());
-    if agree(context, &place.instance, &place.heading(Some(machine)), &outline, args.yes)? {
+    let heading = place.heading(Some(machine));
+    if agreed == Some(&outline) || agree(context, &place.instance, &heading, &outline, args.yes)? {
         if only_looks {
+            // The lock goes with the session, and somebody else may come in between. What they leave to do is asked for anew.
             drop(lock);
             drop(session);
-            let agreed = cli::Up { yes: true, ..args.clone() };
-            return together(context, &agreed, place, look, machine_plan, machine);
+            return together(context, args, place, there, Some(&outline));
         }
         lock.keep()?;
         let (first, last) = closing_last(machine_plan);
@@ -145,9 +152,10 @@ fn in_stages(
     let (config, plan) = server::plan(context, &session, state, release, args.restore.as_deref())?;
     // What will be on a new machine was agreed to; what an older one needs is seen only now.
     let outline = corrected.as_ref().map(Plan::outline).unwrap_or_default().and(plan.outline());
-    let is_agreed = args.yes || launch.is_some() || outline.is_empty();
-    if !is_agreed {
-        confirm(context, &session.heading(), &outline, "Do this?", false).map_err(later)?;
+    if launch.is_none() && !outline.is_empty() {
+        let heading = session.heading();
+        confirm(context, &heading, &outline, "Do this?", args.yes)
+            .map_err(|error| later(place, &first, error))?;
         lock.keep()?;
     }
     let (opening, closing) = closing_last(corrected.as_ref().unwrap_or(&rules));
@@ -158,10 +166,15 @@ fn in_stages(
     connect::print(context, &session, &config, session.host.identity()?)
 }
 
-/// Says of a no that something was done before it.
-fn later(error: Error) -> Error {
+/// Says of a no that something was `done` before it.
+fn later(place: &MachinePlace<'_>, done: &Plan, error: Error) -> Error {
+    let has = |is_it: fn(&Step) -> bool| done.steps.iter().any(is_it);
     match error {
-        Error::Cancelled => Error::CancelledLater,
+        Error::Cancelled => Error::CancelledLater {
+            instance: place.instance.clone(),
+            is_adopted: has(|step| matches!(step, Step::Adopt { .. })),
+            is_started: has(|step| matches!(step, Step::Start { .. })),
+        },
         other => other,
     }
 }
@@ -202,14 +215,7 @@ fn to_adopt(look: &Look, plan: &Plan) -> Option<Machine> {
 
 /// Tells whether rules that are there already let in by SSH whoever shall be.
 fn is_open(look: &Look) -> bool {
-    let lets_in = |rule: &Rule, range: &Ipv4Net| {
-        let ports = rule.from_port.unwrap_or(0)..=rule.to_port.unwrap_or(u16::MAX);
-        let source = rule.source.parse::<Ipv4Net>();
-        ["tcp", "-1"].contains(&rule.protocol.as_str())
-            && ports.contains(&SSH_PORT)
-            && source.is_ok_and(|source| source.contains(range))
-    };
-    look.spec.ssh_from.iter().all(|range| look.observed.rules.iter().any(|there| lets_in(&there.rule, range)))
+    look.spec.ssh_from.iter().all(|range| look.observed.lets_in(SSH_PORT, range))
 }
 
 /// Takes out what lets us in by SSH.

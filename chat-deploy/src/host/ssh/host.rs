@@ -52,6 +52,9 @@ const LEAST_RATE: u64 = 20_000;
 /// connection that it makes anew.
 const CONFIRM_MARGIN: Duration = Duration::from_secs(30);
 
+/// The oldest systemd that knows all that the units say.
+const LEAST_SYSTEMD: u32 = 247;
+
 /// By this exit code the script shows that it refuses, and says why in words for us.
 const REFUSED: i32 = 10;
 
@@ -221,9 +224,7 @@ impl Host for SshHost<'_> {
     fn state(&self) -> Result<HostState, HostError> {
         let said = self.simple("state", &[], CALL_WITHIN)?;
         let seen = answer::state(&said.out, &script::foundation_digest())?;
-        if !seen.has_systemd {
-            return Err(HostError::Unsuitable { lacks: "systemd".to_owned() });
-        }
+        check_systemd(seen.systemd)?;
         if let Some(there) = seen.instance.as_ref().filter(|there| *there != self.instance.as_str()) {
             return Err(HostError::OtherInstance { there: there.clone() });
         }
@@ -425,15 +426,22 @@ impl Host for SshHost<'_> {
     }
 }
 
+/// Checks that systemd runs the host, and one that can do what the units ask of it.
+fn check_systemd(version: Option<u32>) -> Result<(), HostError> {
+    let lacks = match version {
+        Some(LEAST_SYSTEMD..) => return Ok(()),
+        Some(version) => format!("systemd {LEAST_SYSTEMD} or later, but {version}"),
+        None => "systemd".to_owned(),
+    };
+    Err(HostError::Unsuitable { lacks })
+}
+
 /// Reads a refusal of the script.
 fn refusal(verb: &'static str, out: &str) -> HostError {
     let number = |word: &str| word.parse().ok();
     let failed = |why: &str| HostError::Script { verb, code: Some(REFUSED), said: vec![why.to_owned()] };
     let known = match answer::refusal(out).as_deref() {
-        Some(["no-systemd"]) => Some(HostError::Unsuitable { lacks: "systemd".to_owned() }),
-        Some(["old-systemd", version]) => {
-            Some(HostError::Unsuitable { lacks: format!("systemd 247 or later, but {version}") })
-        }
+        Some(["busy"]) => Some(HostError::Busy),
         Some(["no-tool", tool]) => Some(HostError::Unsuitable { lacks: format!("program {tool}") }),
         Some(["instance", there]) => Some(HostError::OtherInstance { there: (*there).to_owned() }),
         Some(["user"]) => Some(HostError::UserTaken),

@@ -317,18 +317,22 @@ fn what_progress_says() {
 
 #[test]
 fn what_a_rule_lets_in() {
-    let lets_in = |rules: &[(&str, Option<u16>, Option<u16>)], port| {
+    let lets_all_in = |range: &str, rules: &[(&str, Option<u16>, Option<u16>)], port| {
         let rules = rules.iter().map(|(protocol, from_port, to_port)| GroupRule {
             id: RuleId::new("sgr-1"),
             rule: Rule {
                 protocol: (*protocol).to_owned(),
                 from_port: *from_port,
                 to_port: *to_port,
-                source: "0.0.0.0/0".to_owned(),
+                source: "198.51.100.0/24".to_owned(),
             },
             tags: Tags::new(),
         });
-        Observed { rules: rules.collect(), ..Observed::default() }.lets_in(port)
+        Observed { rules: rules.collect(), ..Observed::default() }.lets_in(port, &range.parse().unwrap())
+    };
+    let lets_in = |rules: &[(&str, Option<u16>, Option<u16>)], port| {
+        assert!(!lets_all_in("0.0.0.0/0", rules, port) && !lets_all_in("203.0.113.7/32", rules, port));
+        lets_all_in("198.51.100.7/32", rules, port)
     };
     assert!(lets_in(&[("tcp", Some(22), Some(22))], 22));
     assert!(lets_in(&[("tcp", Some(1), Some(1024))], 22));

@@ -1,5 +1,6 @@
 //! What a test has: an account with nothing in it, a laptop, and programs to use both with.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::pretend::{PretendCloud, cloud};
 use crate::programs::{Home, PipedClient, Said, finish, program};
+use crate::tmux::Screen;
 
 /// The name of the instance that is deployed.
 pub(crate) const INSTANCE: &str = "myserver";
@@ -55,6 +57,19 @@ impl Account {
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command_at(&self.home, arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Opens a terminal in which `chat-deploy` runs; the last line there says how it ended.
+    pub(crate) fn run_in_terminal(&self, arguments: &[&str]) -> Screen {
+        let command = self.command_at(&self.home, arguments);
+        let quoted = |text: &OsStr| format!("'{}'", text.to_str().unwrap());
+        let (set, unset): (Vec<_>, Vec<_>) = command.get_envs().partition(|(_, value)| value.is_some());
+        let unset = unset.iter().map(|(name, _)| format!("-u {}", quoted(name)));
+        let set = set.iter().filter_map(|(name, value)| Some((name, quoted((*value)?))));
+        let set = set.map(|(name, value)| format!("{}={value}", name.to_str().unwrap()));
+        let words = [command.get_program()].into_iter().chain(command.get_args()).map(quoted);
+        let line: Vec<_> = unset.chain(set).chain(words).collect();
+        Screen::start(&self.home, &format!("env {}; echo ended with $?; cat", line.join(" ")))
     }
 
     /// Deploys a server, which must succeed.
@@ -146,31 +161,16 @@ impl Account {
         self.try_in_machine(script).unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Cuts the power of the one machine that there is, and gives it back.
-    pub(crate) fn cut_power(&self) {
-        self.cloud.ask("cut_power", &self.machine(&json!({})));
-    }
-
-    fn machine(&self, request: &Value) -> Value {
-        let mut request = request.clone();
-        request["region"] = self.region.into();
-        request["name"] = self.instance()["InstanceId"].clone();
-        request
-    }
-
-    /// Connects a person to the server; it must prove the identity that the deployment pinned.
-    pub(crate) fn chatter(&self) -> PipedClient {
-        PipedClient::connect(&self.home, &self.address(), PORT, &[])
     /// Returns how often the one machine that there is has booted.
     pub(crate) fn boots(&self) -> u64 {
         self.cloud.ask("boots", &self.machine(&json!({}))).as_u64().unwrap()
     }
 
+    /// Cuts the power of the one machine that there is, and gives it back.
+    pub(crate) fn cut_power(&self) {
+        self.cloud.ask("cut_power", &self.machine(&json!({})));
     }
 
-    /// Asserts that people can chat.
-    pub(crate) fn can_chat(&self) {
-        let mut chatter = self.chatter();
     /// Shows what may tell why a test failed: what the machine says, and its console for one that lets nobody in.
     fn show_machine(&self, name: &str) {
         const LINES: usize = 20;
@@ -188,6 +188,21 @@ impl Account {
         eprintln!("on the console of {name}:\n{}", last.join("\n"));
     }
 
+    fn machine(&self, request: &Value) -> Value {
+        let mut request = request.clone();
+        request["region"] = self.region.into();
+        request["name"] = self.instance()["InstanceId"].clone();
+        request
+    }
+
+    /// Connects a person to the server; it must prove the identity that the deployment pinned.
+    pub(crate) fn chatter(&self) -> PipedClient {
+        PipedClient::connect(&self.home, &self.address(), PORT, &[])
+    }
+
+    /// Asserts that people can chat.
+    pub(crate) fn can_chat(&self) {
+        let mut chatter = self.chatter();
         chatter.type_line("/join");
         chatter.type_line("hello");
         chatter.await_line_like(": hello");

@@ -6,8 +6,8 @@ use std::thread;
 use serde_json::json;
 
 use super::account::{Account, up};
-use super::servers::server;
-use crate::programs::{Home, await_that};
+use super::servers::{changed_server, server};
+use crate::programs::{Home, await_that, finish};
 
 #[test]
 fn what_passes_by_itself_is_survived() {
@@ -100,7 +100,29 @@ fn until_somebody_says_yes_a_machine_keeps_even_the_key_it_came_with() {
         let _ = said.complains(&["no terminal to ask on"]);
     });
     assert!(calls.iter().all(|call| call.starts_with("Describe")), "{calls:?}");
-    let _ = account.up(&server());
+    a_yes_is_one_to_what_was_shown(&account);
+}
+
+/// While somebody thinks about a plan, another puts a server there. With the key that the machine came with goes the
+/// connection, and with that the lock: the plan is made anew, and it is another.
+fn a_yes_is_one_to_what_was_shown(account: &Account) {
+    const QUESTION: &str = "Do this?";
+    let changed = changed_server(&account.home, "changed");
+    let thinks = account.run_in_terminal(&["up", "--binary", changed.to_str().unwrap()]);
+    thinks.await_text(QUESTION, 1);
+    // Who has the lock holds it on this file.
+    account.in_machine("rm /run/chat-deploy.lock");
+    let key = account.home.path().join(".local/state/chat-deploy/keys/id_ed25519");
+    let server = server();
+    let theirs = [&up(&server)[..], &["--key", key.to_str().unwrap()]].concat();
+    let _ = finish(&mut account.command_at(&Home::new(), &theirs), "").ended_with(0);
+    let theirs = account.status()["release"].clone();
+    thinks.type_line("yes");
+    thinks.await_text(QUESTION, 2);
+    assert_eq!(account.status()["release"], theirs);
+    thinks.type_line("yes");
+    thinks.await_text("ended with 0", 1);
+    assert_ne!(account.status()["release"], theirs);
     account.can_chat();
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::account::{Account, INSTANCE};
-use super::servers::server;
+use super::servers::{changed_server, server};
 use crate::programs::await_that;
 
 /// What looking at everything costs at most. One call less is welcome.
@@ -84,6 +84,7 @@ fn down_leaves_nothing_but_a_backup_that_can_be_restored() {
     alice.type_line("/register alice pw");
     alice.await_line("Server: The username alice was successfully registered");
     let identity = account.status()["identity"].clone();
+    an_answer_that_comes_too_late_removes_nothing(&account);
 
     let _ = account.run(&["down", "--yes"]).ended_with(0);
     account.is_empty();
@@ -100,6 +101,21 @@ fn down_leaves_nothing_but_a_backup_that_can_be_restored() {
     let mut alice = account.chatter();
     alice.type_line("/login alice pw");
     alice.await_line_like("logged in as alice");
+}
+
+/// Who thinks for so long that the lock is lost may have been overtaken.
+fn an_answer_that_comes_too_late_removes_nothing(account: &Account) {
+    let thinks = account.run_in_terminal(&["down", "--no-backup"]);
+    thinks.await_text("Remove all this?", 1);
+    account.in_machine(
+        "for process in /proc/[0-9]*; do
+            [ \"$(readlink $process/fd/9)\" != /run/chat-deploy.lock ] || kill ${process#/proc/}
+        done",
+    );
+    thinks.type_line("yes");
+    thinks.await_text("ended with 1", 1);
+    assert!(thinks.shown().contains("the lock on myserver was lost"), "{}", thinks.shown());
+    account.can_chat();
 }
 
 #[test]
@@ -146,13 +162,23 @@ fn a_stopped_machine_keeps_its_port_whatever_else_is_open() {
     let up = ["up", "--yes", "--binary", server.to_str().unwrap()];
     let moved = ["--port", "4000", "--config", settings.to_str().unwrap()];
     let _ = account.run(&[&up[..], &moved[..]].concat()).ended_with(0);
+    let doctor = || account.run(&["doctor", "--binary", server.to_str().unwrap()]).out;
+    let said = doctor();
+    assert!(said.contains("ok  rules"), "{said}");
+    account.in_machine("mv /etc/chat/server.toml /root");
+    let said = doctor();
+    assert!(said.contains("which port the server has, its host alone knows"), "{said}");
+    account.in_machine("mv /root/server.toml /etc/chat");
     let _ = account.run(&["stop"]).ended_with(0);
 
     // Without the settings file, only the host knows which of the two ports is the server's.
     let plan = account.run(&["plan", "--binary", server.to_str().unwrap()]).ended_with(0);
     assert!(!plan.out.contains("rule") && plan.out.contains("is seen once"), "{plan:?}");
+    let changed = changed_server(&account.home, "changed");
     let calls = account.calls_of(|| {
-        let _ = account.run(&up).ended_with(0);
+        let said = account.run(&["up", "--yes", "--binary", changed.to_str().unwrap()]).ended_with(0);
+        // What nobody is asked about is shown all the same.
+        let _ = said.complains(&["is seen once", "- rule", "tcp 80 from 0.0.0.0/0", "~ current"]);
     });
     assert!(!calls.contains(&"AuthorizeSecurityGroupIngress".to_owned()), "{calls:?}");
     let status = account.status();

@@ -1,5 +1,6 @@
 //! New releases on a machine on EC2: good ones, and those that give way to the one before.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -40,19 +41,25 @@ fn a_deployer_killed_at_any_moment_of_a_release_leaves_what_the_next_one_can_fin
     let _ = account.up(&server());
     let servers = [server(), changed_server(&account.home, "changed")];
     let first = account.status()["release"].clone();
-    let mut killed = 0;
+    let mut killed_at_the_switch = 0;
     for round in 0..8 {
         // Always the one that is not there.
-        let next = &servers[usize::from(account.status()["release"] == first)];
-        let mut deployer = account.start(&up(next));
-        thread::sleep(Duration::from_millis(200 * round));
-        killed += i32::from(deployer.try_wait().unwrap().is_none());
+        let there = account.status()["release"].clone();
+        let mut deployer = account.start(&up(&servers[usize::from(there == first)]));
+        let mut is_done = || deployer.try_wait().unwrap().is_some();
+        let waits_for_switch = round % 2 == 1;
+        if waits_for_switch {
+            let is_on_trial = || is_another_on_trial(&account, there.as_str().unwrap());
+            await_that("the next release is put to work", || is_done() || is_on_trial());
+        }
+        thread::sleep(Duration::from_millis(100 * (round / 2)));
         // It may be done already; then there is nothing to kill.
+        killed_at_the_switch += i32::from(waits_for_switch && !is_done());
         let _ = deployer.kill();
         deployer.wait().unwrap();
         account.can_chat_soon();
     }
-    assert!(killed >= 3, "{killed} of 8 were still at work");
+    assert!(killed_at_the_switch >= 1, "none was still at work");
     let _ = account.up(&servers[1]);
     let status = account.status();
     assert_eq!((&status["server"], &status["release_confirmed"]), (&"healthy".into(), &true.into()));
@@ -98,6 +105,34 @@ fn a_full_disk_leaves_the_old_release_at_work() {
     account.in_machine("mount -o remount,nr_inodes=1000 /opt/chat");
     let _ = account.up(&changed);
     account.can_chat();
+
+    // Full just when the release is put to work, which the host is left alone with.
+    let release = account.status()["release"].clone();
+    account.in_machine(FULL_CONFIGURATION);
+    let settings = account.home.path().join("settings.toml");
+    fs::write(&settings, "[server.limits]\nmax_connections = 99\n").unwrap();
+    let server = server();
+    let other = [&up(&server)[..], &["--config", settings.to_str().unwrap()]].concat();
+    let _ = account.run(&other).ended_with(1).complains(&["journalctl -u chat-guard tells why"]);
+    account.can_chat();
+    assert_eq!(account.status()["release"], release);
+    account.in_machine("umount /etc/chat");
+    let _ = account.run(&other).ended_with(0);
+    account.can_chat();
+}
+
+/// Moves the configuration to a disk without room for another.
+const FULL_CONFIGURATION: &str = "set -e
+while [ -d /opt/chat/activation ]; do sleep 0.1; done
+cp -a /etc/chat /root/configuration
+mount -t tmpfs -o mode=750,gid=$(id -g chat) tmpfs /etc/chat
+cp -a /root/configuration/. /etc/chat
+mount -o remount,nr_inodes=$(($(df --output=iused /etc/chat | tail -n 1))) /etc/chat";
+
+/// Tells whether the host has begun to put another release to work than the one that was there.
+fn is_another_on_trial(account: &Account, there: &str) -> bool {
+    let tried = account.try_in_machine("cd /opt/chat/activation && [ ! -e decision ] && cat tried");
+    tried.is_ok_and(|tried| tried.trim_end() != there)
 }
 
 /// Moves what releases are in to a disk with room for one more of them, once the host watches the last no more.
@@ -123,7 +158,10 @@ fn a_deployer_killed_while_activating_leaves_a_server_that_answers() {
     deployer.wait().unwrap();
     account.can_chat_soon();
     assert_eq!(account.status()["release"], release);
+    // What the host still does for who is gone is done before anything else.
+    account.in_machine("systemd-run --quiet --unit orphan flock /run/chat-host.lock sleep 5");
     let _ = account.up(&changed_server(&account.home, "changed"));
+    assert_eq!(account.in_machine("systemctl is-active orphan || true").trim_end(), "inactive");
     assert_ne!(account.status()["release"], release);
     account.can_chat();
 }

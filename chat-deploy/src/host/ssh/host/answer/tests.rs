@@ -41,12 +41,12 @@ fn read(text: &str) -> Result<Seen, String> {
 #[test]
 fn a_bare_machine_has_nothing() {
     let seen = read(
-        "architecture x86_64\nlibc glibc 2.36\nfree 73023016960\nsystemd yes\nfoundation missing\n\
+        "architecture x86_64\nlibc glibc 2.36\nfree 73023016960\nsystemd 252\nfoundation missing\n\
          listening 00000000:0016\nlistening 00000000000000000000000000000000:0016\n\
          service MainPID=0\nservice Result=success\nservice ExecMainCode=0\nservice ExecMainStatus=0\nend\n",
     )
     .unwrap();
-    assert!(seen.has_systemd && !seen.socket && seen.state.is_empty());
+    assert!(seen.systemd == Some(252) && !seen.socket && seen.state.is_empty());
     assert_eq!(seen.state.foundation, Foundation::Missing);
     assert_eq!(seen.state.facts.architecture.as_deref(), Some("x86_64"));
     assert_eq!(seen.state.facts.libc.as_deref(), Some("glibc 2.36"));
@@ -59,7 +59,7 @@ fn a_running_server_is_read_whole() {
     let config = STANDARD.encode("host = \"0.0.0.0\"\nport = 12345\n");
     let (foundation, record) = (digest::of_bytes(b"foundation"), record(6_310_264));
     let seen = read(&format!(
-        "free 1\nsystemd yes\nfoundation {foundation}\nfiles yes\ndata yes\ninstance myserver\n\
+        "free 1\nsystemd 252\nfoundation {foundation}\nfiles yes\ndata yes\ninstance myserver\n\
          release 6310264 1770000000 {record}\ncurrent 0.1.0-5686817c0a04\nconfig {config}\nunconfirmed none\n\
          socket yes\nlistening 0100007F:3039\n{RUNNING}end\n"
     ))
