@@ -10,6 +10,7 @@
 pub mod backup;
 mod error;
 pub mod local;
+mod proc_net;
 #[cfg(feature = "ssh")]
 pub mod ssh;
 

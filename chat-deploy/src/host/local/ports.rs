@@ -6,25 +6,25 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::layout::Layout;
-use crate::host::HostError;
+use crate::host::{HostError, proc_net};
 
 /// Checks that a server could listen there.
 pub(super) fn check(listen: SocketAddr, layout: &Layout) -> Result<(), HostError> {
     match TcpListener::bind(listen) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(HostError::PortTaken { listen, holder: holder(listen.port(), layout) })
+            Err(HostError::PortTaken { listen, holder: holder(listen, layout) })
         }
         Err(source) => Err(HostError::PortRefused { listen, source }),
     }
 }
 
-/// Finds who listens on a port, as far as the system lets us see.
-fn holder(port: u16, layout: &Layout) -> Option<String> {
+/// Finds who is in the way of a socket that would listen there, as far as the system lets us see.
+fn holder(listen: SocketAddr, layout: &Layout) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let sockets: Vec<String> = tables
         .iter()
-        .flat_map(|table| listening_inodes(table, port))
+        .flat_map(|table| inodes_in_the_way(table, listen))
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
@@ -32,15 +32,20 @@ fn holder(port: u16, layout: &Layout) -> Option<String> {
     pids.into_iter().find(|pid| has_socket(*pid, &sockets)).map(|pid| describe(pid, layout))
 }
 
-/// Reads the sockets that listen on `port` out of a table such as `/proc/net/tcp`.
-fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
+/// Reads the sockets that listen where `listen` would out of a table such as `/proc/net/tcp`.
+fn inodes_in_the_way(table: &str, listen: SocketAddr) -> Vec<u64> {
     const LISTENING: &str = "0A";
+    let is_in_the_way = |other: SocketAddr| {
+        let overlap =
+            other.ip() == listen.ip() || other.ip().is_unspecified() || listen.ip().is_unspecified();
+        other.port() == listen.port() && overlap
+    };
     let inode = |line: &str| {
         let mut fields = line.split_whitespace();
-        let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
+        let address = proc_net::address(fields.nth(1)?)?;
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
-        (u16::from_str_radix(local_port, 16) == Ok(port) && state == LISTENING).then_some(inode)
+        (is_in_the_way(address) && state == LISTENING).then_some(inode)
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
@@ -68,15 +73,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listening_sockets_are_found_in_the_table() {
+    fn sockets_in_the_way_are_found_in_the_table() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             \x20  0: 0100007F:3039 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 x\n\
             \x20  1: 0100007F:3039 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 4712 1 x\n\
-            \x20  2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 x\n";
-        assert_eq!(listening_inodes(table, 12345), [4711]);
-        assert_eq!(listening_inodes(table, 22), [4713]);
-        assert_eq!(listening_inodes("", 22), [0; 0]);
-        assert_eq!(listening_inodes("x\n1 2 3\n", 22), [0; 0]);
+            \x20  2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 x\n\
+            \x20  3: 04BF577F:3039 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4714 1 x\n";
+        let in_the_way = |table, listen: &str| inodes_in_the_way(table, listen.parse().unwrap());
+        assert_eq!(in_the_way(table, "127.0.0.1:12345"), [4711]);
+        assert_eq!(in_the_way(table, "127.87.191.4:12345"), [4714]);
+        assert_eq!(in_the_way(table, "0.0.0.0:12345"), [4711, 4714]);
+        assert_eq!(in_the_way(table, "192.0.2.1:22"), [4713]);
+        assert_eq!(in_the_way("", "127.0.0.1:22"), [0; 0]);
+        assert_eq!(in_the_way("x\n1 2 3\n", "127.0.0.1:22"), [0; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the script answers, read: lines `key value`, and `end` in the last of them. Pure; whatever else comes is an error
 //! that names the line.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use chat_core::noise::Fingerprint;
 
 use crate::config::ServerConfig;
-use crate::host::{Foundation, HostError, HostState, Process, Proof, Server, Setback, Unconfirmed};
+use crate::host::{Foundation, HostError, HostState, Process, Proof, Server, Setback, Unconfirmed, proc_net};
 use crate::release::{Digest, Release, ReleaseId};
 
 /// The releases' directory, as the script has it.
@@ -77,7 +77,7 @@ pub(super) fn state(text: &str, foundation: &Digest) -> Result<Seen, HostError> 
             "config" => state.config = ServerConfig::parse(decoded(value).ok_or_else(garbled)?),
             "unconfirmed" => state.unconfirmed = Some(Unconfirmed { former: value.parse().ok() }),
             "socket" => seen.socket = value == "yes",
-            "listening" => seen.listening.push(listening(value).ok_or_else(garbled)?),
+            "listening" => seen.listening.push(proc_net::address(value).ok_or_else(garbled)?),
             _ => look.take(key, value).ok_or_else(garbled)?,
         }
     }
@@ -202,24 +202,6 @@ fn setback(value: &str) -> Option<Setback> {
 /// before it says enough.
 fn release_of(program: &str) -> Option<ReleaseId> {
     Path::new(program).strip_prefix(RELEASES).ok()?.iter().next()?.to_str()?.parse().ok()
-}
-
-/// Reads an address as `/proc/net/tcp` has it: words of four bytes in hexadecimal digits, in the order of the machine, which
-/// is little-endian wherever this runs, and the port.
-fn listening(value: &str) -> Option<SocketAddr> {
-    let (address, port) = value.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word =
-        |at: usize| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::swap_bytes);
-    let address = match address.len() {
-        8 => IpAddr::V4(Ipv4Addr::from_bits(word(0)?)),
-        32 => {
-            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
-            IpAddr::V6(Ipv6Addr::from_bits(words.iter().fold(0, |bits, word| bits << 32 | u128::from(*word))))
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(address.to_canonical(), port))
 }
 
 /// What a host said of a failure, as one line for a sentence.
