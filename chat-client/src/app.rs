@@ -27,7 +27,7 @@ use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
 use self::backoff::Backoff;
-use self::command::{Account, ScreenCommand};
+use self::command::{Account, CommandError, ScreenCommand};
 use self::gate::Gate;
 use self::session::{Resume, Session};
 use crate::keyring::{Errand, Outcome, Place};
@@ -271,6 +271,8 @@ pub struct App {
     failed: bool,
     /// When Ctrl-C was pressed, if nothing was typed since.
     interrupted: Option<Instant>,
+    /// What was wrong with the last line, if it was refused.
+    refused: Option<CommandError>,
     /// There was a connection, or an attempt at one.
     tried: bool,
     /// The person was told that leaving loses so many messages.
@@ -296,6 +298,7 @@ impl App {
             backoff: Backoff::new(seed),
             failed: false,
             interrupted: None,
+            refused: None,
             tried: false,
             warned: 0,
             held: VecDeque::new(),

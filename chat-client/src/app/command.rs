@@ -187,14 +187,14 @@ const TABLE: [Row; 22] = [
     Row {
         name: "/join",
         arguments: "",
-        help: "enter the chat room: be on the user list",
+        help: "enter the chat room: be on the user list, and tell others; whoever is connected reads along anyway",
         argument: Argument::None,
         read: |rest| alone(rest, Command::Join),
     },
     Row {
         name: "/leave",
         arguments: "",
-        help: "leave the chat room, and log out",
+        help: "leave the chat room: off the user list, tell others, log out; you read along until /disconnect",
         argument: Argument::None,
         read: |rest| alone(rest, Command::Leave),
     },
@@ -354,8 +354,8 @@ pub fn read(line: &str) -> Result<Line, CommandError> {
         return Err(CommandError::SeveralLines);
     }
     let (name, rest) = split_word(line);
-    let row = find(name).ok_or_else(|| match ABSENT.iter().find(|(absent, _)| *absent == name) {
-        Some(&(name, instead)) => CommandError::Absent { name, instead },
+    let row = find(name).ok_or_else(|| match absent(name) {
+        Some((name, instead)) => CommandError::Absent { name, instead },
         None => CommandError::Unknown { name: name.to_owned(), suggestion: suggest(name) },
     })?;
     match (row.read)(rest) {
@@ -391,14 +391,18 @@ pub fn argument(name: &str) -> Argument {
 }
 
 /// Returns where in a line a password begins, in bytes; such lines are kept out of histories and off screens. Also finds
-/// the password behind a mistyped `/login` or `/register`; behind a slash word that is no command at all, anything may be one.
+/// the password behind a mistyped `/login` or `/register`; behind a slash word that nobody knows, anything may be one.
 #[must_use]
 pub fn password_start(line: &str) -> Option<usize> {
     let (name, rest) = split_word(line);
     let takes_password = |name| matches!(name, "/login" | "/register");
     let (_, password) = if takes_password(name) || suggest(name).is_some_and(takes_password) {
         split_word(rest)
-    } else if name.starts_with('/') && !name.starts_with("//") && find(name).is_none() {
+    } else if name.starts_with('/')
+        && !name.starts_with("//")
+        && find(name).is_none()
+        && absent(name).is_none()
+    {
         (name, rest)
     } else {
         return None;
@@ -406,6 +410,12 @@ pub fn password_start(line: &str) -> Option<usize> {
     let (_, password) = split_keep(password);
     // Slices of one line: the end is where the password ends, whatever white space stands before it.
     (!password.is_empty()).then_some(line.len() - password.len())
+}
+
+/// Tells whether a line begins with a command, whatever follows: where something else is wanted, it was meant as one.
+#[must_use]
+pub fn begins(line: &str) -> bool {
+    find(split_word(line).0).is_some()
 }
 
 /// Tells whether a line lets the client ask for a password.
@@ -439,6 +449,11 @@ fn explain(usage: &str, help: &str) -> String {
 fn find(name: &str) -> Option<&'static Row> {
     let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| *ours);
     TABLE.iter().find(|row| row.name == ours)
+}
+
+/// Returns what other chat programs have by this name, and what there is instead.
+fn absent(name: &str) -> Option<(&'static str, &'static str)> {
+    ABSENT.into_iter().find(|(absent, _)| *absent == name)
 }
 
 /// Returns the command nearest to what was typed, if it is near enough to be meant.

@@ -8,7 +8,7 @@ use chat_core::known_servers::ServerAddress;
 use chat_core::packet::PacketType;
 use chat_core::secret::Secret;
 
-use super::command::{self, Account, Command, Line};
+use super::command::{self, Account, Command, CommandError, Line};
 use super::gate::Failure;
 use super::requests::Request;
 use super::session::{Login, Session};
@@ -31,19 +31,29 @@ const REMINDER_CHARS: usize = 60;
 impl App {
     pub(super) fn obey(&mut self, now: Instant, line: &str) {
         self.interrupted = None;
+        let before = self.refused.take();
         match command::read(line) {
             // Return on an empty line is a habit of people; a program that sends one means it.
             Ok(Line::Message(text)) if text.is_empty() && self.config.interactive => {}
             Ok(Line::Message(text)) => self.say(now, &text),
             Ok(Line::Command(command)) => self.run(now, command),
-            Err(error) => {
-                self.fail(error.to_string());
-                self.hint("/help lists the commands; // sends a line that begins with a slash");
-                if self.config.screen {
-                    self.hint("the line is still there to be corrected");
-                }
+            Err(error) => self.refuse(error, before.as_ref()),
+        }
+    }
+
+    /// Says what is wrong with a line. A screen leaves it to be corrected, and whoever types on without looking adds to it:
+    /// what was wrong with the line `before` as well is then said in short.
+    fn refuse(&mut self, error: CommandError, before: Option<&CommandError>) {
+        if self.config.screen && before == Some(&error) {
+            self.fail(format!("{error} (Ctrl-U deletes the line)"));
+        } else {
+            self.fail(error.to_string());
+            self.hint("/help lists the commands; // sends a line that begins with a slash");
+            if self.config.screen {
+                self.hint("the line is still there to be corrected; Ctrl-U deletes it");
             }
         }
+        self.refused = Some(error);
     }
 
     fn run(&mut self, now: Instant, command: Command) {
@@ -280,7 +290,7 @@ impl App {
     pub(super) fn interrupt(&mut self, now: Instant) {
         let again = self.interrupted.replace(now).is_some_and(|before| now - before <= AGAIN_WITHIN);
         if let Some(asked) = self.asked.take() {
-            self.cancelled(now, &asked);
+            self.cancelled(now, &asked, "cancelled");
             return;
         }
         match &self.phase {
@@ -302,9 +312,9 @@ impl App {
     }
 
     /// A question is not answered. Whoever reads what is said sees by the exit status that something was not done.
-    fn cancelled(&mut self, now: Instant, asked: &Asked) {
+    fn cancelled(&mut self, now: Instant, asked: &Asked, note: &str) {
         self.failed = true;
-        self.note("cancelled");
+        self.note(note);
         match asked.user() {
             Some(user) => self.login_failed(now, user, Failure::NeverSent),
             None => self.give_up_asked(),
@@ -449,8 +459,13 @@ impl App {
         self.interrupted = None;
         let Some(asked) = self.asked.take() else { return };
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
-            return self.cancelled(now, &asked);
+            return self.cancelled(now, &asked, "cancelled");
         };
+        // A password that begins so can still be given with the command, as the rest of its line.
+        if matches!(asked, Asked::Password { .. }) && command::begins(answer.expose()) {
+            let note = "cancelled: that was a command, not a password; type it again";
+            return self.cancelled(now, &asked, note);
+        }
         let yes = matches!(answer.expose().trim(), "y" | "Y" | "yes");
         match asked {
             Asked::Original => match answer.expose().trim() {
@@ -482,7 +497,7 @@ impl App {
                 if first.expose() != answer.expose() =>
             {
                 // Asked again at once: whoever goes on typing the password must not send it as a message.
-                self.fail("the two passwords differ; once more, or nothing to cancel");
+                self.fail("the two passwords differ: type it again, or press Return alone to cancel");
                 let prompt = format!("password of {user}: ");
                 self.ask(Asked::Password { request, user, plain_agreed, keep, first: None }, prompt, true);
             }

@@ -114,7 +114,11 @@ impl App {
                         self.fail(format!(
                             "the server is not the one from before: that was {demanded}, this is {offered}"
                         ));
-                        self.hint("/connect accepts it if it is pinned by now, as chat-deploy does for a new server of yours");
+                        let address = self.destination.address.clone();
+                        let (pinned, offered) = (*demanded, *offered);
+                        for hint in (LinkError::ChangedIdentity { address, pinned, offered }).hints() {
+                            self.hint(hint);
+                        }
                     }
                     _ => self.fail_with(error),
                 }
@@ -148,7 +152,7 @@ impl App {
                     // At once, but not for ever: one that goes on restarting is waited for like any other.
                     if session.restarting && self.backoff.attempts() == 0 {
                         self.backoff.next_wait();
-                        self.note("the server is restarting; reconnecting");
+                        self.note("the server stopped; reconnecting in case it is being restarted");
                         self.reopen(resume);
                     } else {
                         self.wait(now, resume, error);
@@ -357,14 +361,14 @@ impl App {
         let (Phase::Open(session) | Phase::Leaving { session, .. }) = &mut self.phase else { return None };
         match reply {
             Some(Reply::Taken(user)) => {
-                Some(format!("{user} is not registered: the name is taken already, or cannot be one"))
+                Some(format!("no account was made: the name {user} is taken, or not allowed; try another"))
             }
             // Why, it has said before.
             Some(Reply::LoginRefused(user)) if std::mem::take(&mut session.unavailable) => {
                 Some(format!("the server cannot log in {user} now"))
             }
             Some(Reply::LoginRefused(user)) => Some(format!(
-                "the server refuses the login as {user}: it is not the right password, or the name is in use there already"
+                "the login as {user} failed: a wrong password, no such account, or the name is in use there already"
             )),
             _ => None,
         }

@@ -74,8 +74,12 @@ impl Screen {
             }
             ScreenCommand::Fold => {
                 let Some(conversation) = self.find(tab) else { return };
-                let how = if conversation.log.toggle_fold() { "in one sentence" } else { "one by one" };
-                self.remark(tab, &Show::Note(format!("who comes and goes is shown {how}")));
+                let now = if conversation.log.toggle_fold() {
+                    "folding is on: comings and goings that follow each other are one sentence"
+                } else {
+                    "folding is off: every coming and going has a line of its own"
+                };
+                self.remark(tab, &Show::Note(now.to_owned()));
             }
             ScreenCommand::Clear => {
                 if let Some(conversation) = self.find(tab) {

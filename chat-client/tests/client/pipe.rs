@@ -149,7 +149,7 @@ fn the_exit_status_is_true_to_what_happened() {
     };
     check("", 0, "");
     check("/exit\nnever sent\n", 0, "");
-    check("/login alice nothing\n", 1, "error: the server refuses the login as alice");
+    check("/login alice nothing\n", 1, "error: the login as alice failed");
     check("/jion\n/exit\n", 1, "did you mean /join?");
     check("/date Nope/Zone\n", 1, "/date was refused");
     check("/encryption off\n/login alice x\n", 1, "a password over a connection without encryption");
@@ -334,8 +334,8 @@ fn a_script_sends_watches_and_waits() {
         assert_eq!((out.as_str(), err.as_str(), status), ("", "", 0), "{arguments:?}");
         assert!(witness.hear(expected).trim_end().ends_with(expected));
     }
-    let (_, err, status) = run(&home, &["send", &address, "x", "--user", "bob"], Some("wrong"), "");
-    assert_eq!((status, err.contains("wrong")), (1, false), "{err}");
+    let (_, err, status) = run(&home, &["send", &address, "x", "--user", "bob"], Some("hunter2"), "");
+    assert_eq!((status, err.contains("hunter2")), (1, false), "{err}");
 
     let mut watch =
         client(&home, server.address(), &["--json", "--timeout", "20", "--wait-for", "^Client-1: .*done$"]);

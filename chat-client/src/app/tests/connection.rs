@@ -142,7 +142,7 @@ fn a_program_says_nothing_under_another_name() {
     let mut world = World::new(|config| config.login = Some(account())).connected();
     assert!(!world.app.wants_line());
     let refused = world.packet(PacketType::LOGIN, "Server: Unable to login as bot\n");
-    assert!(refused[1].starts_with("! the server refuses the login"), "{refused:?}");
+    assert!(refused[1].starts_with("! the login as bot failed: "), "{refused:?}");
     assert_eq!(
         refused[2..],
         ["! not logged in as bot: nothing is said under another name", "send DISCONNECT"]
@@ -212,10 +212,17 @@ fn another_identity_after_a_loss_is_refused_even_if_it_is_pinned_by_now() {
     world.later(1);
     let Protection::Noise { identity: demanded, .. } = noise() else { unreachable!() };
     let offered = Fingerprint::of(&[2; 32]);
-    let refused = world.event(Event::OpenFailed(LinkError::NotDemanded { demanded, offered }));
+    let refused = world.trouble(Event::OpenFailed(LinkError::NotDemanded { demanded, offered }));
     assert!(
         refused[0].starts_with("! the server is not the one from before: that was SHA256:"),
         "{refused:?}"
+    );
+    assert_eq!(
+        refused[1..],
+        [
+            "> somebody may be pretending to be the server: ask who runs it for the fingerprint",
+            "> if you know that this server was set up anew: chat-client forget home 1",
+        ]
     );
     assert_eq!(world.line("/connect"), ["open home:1 Auto"], "whoever says so goes on with the new one");
 }
@@ -241,7 +248,10 @@ fn a_server_that_announces_its_restart_is_reconnected_to_at_once() {
     world.packet(PacketType::JOIN, "Server: Client-1 joined the chat room\n");
     assert_eq!(world.notice(NoticeCode::Restart, "back soon"), ["* the server says: back soon"]);
     let lost = world.event(Event::Lost(LinkError::Closed));
-    assert_eq!(lost, ["* the server is restarting; reconnecting", "open home:1 Noise"]);
+    assert_eq!(
+        lost,
+        ["* the server stopped; reconnecting in case it is being restarted", "open home:1 Noise"]
+    );
     let failed = world.event(Event::OpenFailed(reset()));
     assert!(failed[0].contains("; reconnecting in"), "{failed:?}");
 }

@@ -89,13 +89,33 @@ fn a_missing_password_is_asked_for_hidden_and_a_new_one_twice() {
     world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
     assert_eq!(world.line("/register bob"), ["ask hidden password of bob:"]);
     assert_eq!(world.answer("one"), ["ask hidden password of bob, again:"]);
-    let again =
-        ["! the two passwords differ; once more, or nothing to cancel", "ask hidden password of bob:"];
+    let again = [
+        "! the two passwords differ: type it again, or press Return alone to cancel",
+        "ask hidden password of bob:",
+    ];
     assert_eq!(world.answer("two"), again);
     assert_eq!(world.answer("one"), ["ask hidden password of bob, again:"]);
     assert_eq!(world.answer("one"), ["send REGISTER bob:one"]);
     world.line("/login alice");
     assert_eq!(world.answer(""), ["* cancelled"]);
+}
+
+#[test]
+fn a_command_in_place_of_a_password_cancels_the_question() {
+    let cancelled = ["* cancelled: that was a command, not a password; type it again"];
+    let mut world = World::person().connected();
+    for command in ["/exit", " /login bob secret", "/register bob", "/help", "/q"] {
+        world.line("/login alice");
+        assert_eq!(world.answer(command), cancelled, "{command}");
+        assert!(world.app.wants_line());
+    }
+    world.line("/register bob");
+    world.answer("one");
+    assert_eq!(world.answer("/help"), cancelled, "the second time as well");
+    world.line("/login alice");
+    assert_eq!(world.answer("/s3cret"), ["send LOGIN alice:/s3cret"], "a slash alone makes no command");
+    let mut world = World::person().connected();
+    assert_eq!(world.line("/login alice /exit"), ["send LOGIN alice:/exit"], "here it can be nothing else");
 }
 
 #[test]

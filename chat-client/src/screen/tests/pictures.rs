@@ -156,7 +156,12 @@ fn comings_and_goings_are_one_sentence_or_many() {
     world.screen.command(TabId::FIRST, &ScreenCommand::Fold);
     let rows = world.rows(80, 12);
     assert!(rows.contains(&"          Client-2 left".to_owned()), "{rows:#?}");
-    assert!(rows.iter().any(|row| row.ends_with("is shown one by one")));
+    let off = "* folding is off: every coming and going has a line of its own";
+    assert!(rows.iter().any(|row| row.ends_with(off)), "{rows:#?}");
+    world.screen.command(TabId::FIRST, &ScreenCommand::Fold);
+    let rows = world.rows(90, 12);
+    let on = "* folding is on: comings and goings that follow each other are one sentence";
+    assert!(rows.iter().any(|row| row.ends_with(on)), "{rows:#?}");
 }
 
 #[test]
@@ -276,5 +281,5 @@ fn explanations_are_read_from_their_beginning_in_columns_that_fit() {
     assert!(world.screen.is_attended());
     world.show(&Show::Help(crate::app::command::help(Some("join")).unwrap()));
     assert!(world.screen.is_attended());
-    assert_eq!(world.rows(60, 24)[20], "12:04 ? /join           enter the chat room: be on the user");
+    assert_eq!(world.rows(60, 24)[19], "12:04 ? /join           enter the chat room: be on the user");
 }

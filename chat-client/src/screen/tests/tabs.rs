@@ -111,7 +111,7 @@ fn a_command_concerns_the_tab_it_was_typed_in_whichever_is_in_view() {
     screen.command(SECOND, &ScreenCommand::Search("bob".to_owned()));
     assert!(screen.search.is_none());
     let said = screen.transcript(SECOND);
-    assert!(said.contains("is shown one by one") && said.ends_with("another tab was in view\n"), "{said}");
+    assert!(said.contains("has a line of its own") && said.ends_with("another tab was in view\n"), "{said}");
     screen.command(SECOND, &ScreenCommand::Clear);
     assert_eq!(screen.transcript(SECOND), "");
     screen.command(SECOND, &ScreenCommand::Keys);

@@ -132,6 +132,13 @@ fn what_is_no_command_stays_to_be_corrected() {
     world.screen.want_line(TabId::FIRST);
     assert_eq!(world.line("/etc/hosts is old"), ["line /etc/hosts is old"]);
     assert_eq!(world.rows(40, 5)[4], "> /etc/hosts ******");
+    world.ctrl('u');
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.line("/nick bob"), ["line /nick bob"], "obeyed nowhere, and not remembered");
+    assert_eq!(world.rows(40, 5)[4], "> /nick bob");
+    world.ctrl('u');
+    assert_eq!(world.rows(40, 5)[4], ">");
+    world.type_text("/etc/hosts is old");
     world.key(KeyCode::Home);
     world.type_text("see ");
     world.screen.want_line(TabId::FIRST);
