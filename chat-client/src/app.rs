@@ -28,7 +28,6 @@ use chat_core::secret::Secret;
 
 use self::backoff::Backoff;
 use self::command::{Account, CommandError, ScreenCommand};
-use self::gate::Gate;
 use self::session::{Resume, Session};
 use crate::keyring::{Errand, Outcome, Place};
 use crate::link::{Incoming, LinkError, Peer, Protection, Switch};
@@ -367,7 +366,7 @@ impl App {
             Phase::Open(session) if session.switching => false,
             Phase::Open(session) if session.gate.is_some() => self.config.interactive,
             Phase::Open(session) => self.config.interactive || session.requests.len() < self.window(session),
-            // Who types while there is no connection is told so.
+            // What a person types while there is no connection is kept.
             Phase::Opening(_) | Phase::Waiting { .. } => self.config.interactive,
             Phase::Leaving { .. } => false,
         }
@@ -378,10 +377,7 @@ impl App {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Idle | Phase::Opening(_) => None,
-            Phase::Open(session) => {
-                let retry = session.gate.as_ref().and_then(Gate::deadline);
-                session.requests.deadline().into_iter().chain(retry).min()
-            }
+            Phase::Open(session) => session.requests.deadline().into_iter().chain(session.retry()).min(),
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Leaving { by, .. } => Some(*by),
         }

@@ -85,9 +85,8 @@ impl Gate {
 impl App {
     /// Lets go what waited for this user's login.
     pub(super) fn logged_in(&mut self, user: &str) {
-        if let Some(gate) = self.gate() {
-            gate.take_if(|gate| gate.user == user);
-        }
+        self.forget_unavailable();
+        self.take_gate(|gate| gate.user == user);
     }
 
     /// Takes note of logins among requests that the server refused or does not answer. The newest counts: what was said
@@ -98,21 +97,28 @@ impl App {
             _ => None,
         });
         if let Some(user) = newest {
-            self.login_failed(now, user, Failure::Refused);
+            self.forget_unavailable();
+            self.account_failed(now, user, Failure::Refused);
         }
     }
 
-    /// Takes note that a login comes to nothing, in whatever way: all that fail end here. What stands behind it is given up,
-    /// unless a newer login is under way, behind which it stands then, or one is tried again.
-    pub(super) fn login_failed(&mut self, now: Instant, user: &str, failure: Failure) {
-        if self.logs_in() {
+    /// Takes note that a login comes to nothing, or a registration that was never sent, in whatever way: all that fail end
+    /// here. What stands behind it is given up, unless it stands behind something newer by now, or the login is tried again.
+    pub(super) fn account_failed(&mut self, now: Instant, user: &str, failure: Failure) {
+        let logs_in = self.logs_in();
+        let is_user = self.is_logged_in_as(user);
+        let Some(gate) = self.gate() else {
+            // What was typed stands behind a question that is open, or else behind a newer login; and whoever is that user
+            // already is heard as that user.
+            let is_refused_in_vain = failure == Failure::Refused && (logs_in || is_user);
+            if !is_refused_in_vain && self.asked.is_none() {
+                self.give_up_typed();
+            }
             return;
-        }
-        let Some(gate) = self.gate().and_then(Option::as_mut) else {
-            return self.give_up_typed();
         };
-        // Another attempt, by hand, leaves the waiting as it is.
-        if gate.user != user || (failure == Failure::NeverSent && gate.deadline().is_some()) {
+        // Something that was not sent, and was tried by hand, leaves the waiting as it is.
+        let goes_on = logs_in || (failure == Failure::NeverSent && gate.deadline().is_some());
+        if goes_on || gate.user != user {
             return;
         }
         let wait = if failure == Failure::Refused { gate.refused(now) } else { None };
@@ -135,16 +141,18 @@ impl App {
     /// No longer waits for a login if another name is chosen, or none: what was to be said under the first never is. Tells
     /// whether there was one.
     pub(super) fn abandon_gate(&mut self, chosen: Option<&str>) -> bool {
-        let gate = self.gate().and_then(|gate| gate.take_if(|gate| Some(gate.user.as_str()) != chosen));
-        let Some(gate) = gate else { return false };
+        let Some(gate) = self.take_gate(|gate| Some(gate.user.as_str()) != chosen) else { return false };
         self.note(format!("no longer trying to log in as {}", gate.user));
         self.give_up_held();
         true
     }
 
-    /// Logs in again if it is time to.
+    /// Logs in again if it is time to. While a login is unanswered it is not: that answer decides.
     pub(super) fn try_gate(&mut self, now: Instant) {
-        let Some(Some(Gate { after: After::Loss { login, retry, .. }, .. })) = self.gate() else { return };
+        if self.logs_in() {
+            return;
+        }
+        let Some(Gate { after: After::Loss { login, retry, .. }, .. }) = self.gate() else { return };
         if retry.take_if(|due| *due <= now).is_some() {
             let login = login.clone();
             self.send_credentials(now, AccountRequest::Login, login);
@@ -174,10 +182,8 @@ impl App {
 
     /// Goes on without the login: a program is not to be heard under another name, a person decides.
     fn go_on_without(&mut self, now: Instant, user: &str) {
-        if let Some(gate) = self.gate() {
-            *gate = None;
-        }
-        self.give_up_held();
+        self.take_gate(|_| true);
+        self.give_up_typed();
         if self.config.interactive {
             self.fail(format!("not logged in as {user} any more: what you say now comes from another name"));
             self.hint(format!("/login {user} tries again"));
@@ -187,9 +193,28 @@ impl App {
         }
     }
 
-    fn gate(&mut self) -> Option<&mut Option<Gate>> {
+    fn is_logged_in_as(&self, user: &str) -> bool {
+        let Phase::Open(session) = &self.phase else { return false };
+        session.me.login.as_ref().is_some_and(|login| login.user == user)
+    }
+
+    /// What the server said of the login before has nothing to do with the next.
+    fn forget_unavailable(&mut self) {
+        if let Phase::Open(session) = &mut self.phase {
+            session.unavailable = false;
+        }
+    }
+
+    fn gate(&mut self) -> Option<&mut Gate> {
         match &mut self.phase {
-            Phase::Open(session) => Some(&mut session.gate),
+            Phase::Open(session) => session.gate.as_mut(),
+            _ => None,
+        }
+    }
+
+    fn take_gate(&mut self, is_such: impl FnOnce(&mut Gate) -> bool) -> Option<Gate> {
+        match &mut self.phase {
+            Phase::Open(session) => session.gate.take_if(is_such),
             _ => None,
         }
     }

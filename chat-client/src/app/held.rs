@@ -19,7 +19,7 @@ impl App {
             Event::Line(line) if self.config.interactive && self.is_gated() && self.asked.is_none() => {
                 is_message(line)
             }
-            Event::Line(line) if self.config.interactive => self.is_behind() && needs_connection(line),
+            Event::Line(line) if self.config.interactive => self.is_behind() && self.waits_its_turn(line),
             Event::Line(line) if matches!(self.phase, Phase::Opening(None)) => needs_connection(line),
             // A program cannot be told to say it again.
             Event::Line(_) | Event::EndOfInput => !self.config.interactive && (is_lost || self.is_gated()),
@@ -33,11 +33,17 @@ impl App {
         has_no_connection || self.asked.is_some() || self.logs_in() || !self.held.is_empty()
     }
 
+    /// Tells whether a line has to. What is asked of nobody else need not, once there is a connection.
+    fn waits_its_turn(&self, line: &str) -> bool {
+        let is_open = matches!(self.phase, Phase::Open(_));
+        needs_connection(line) && !(is_open && is_local(line))
+    }
+
     /// Holds it back.
     pub(super) fn hold(&mut self, event: Event) {
         if self.config.interactive {
             self.interrupted = None;
-            if self.config.screen && self.awaits_password() && is_line(&event, is_message) {
+            if self.awaits_password() && is_line(&event, is_message) {
                 // It may be the password, typed ahead: neither said nor repeated.
                 self.fail("not taken: wait for the question");
                 return;
@@ -48,6 +54,11 @@ impl App {
             }
             let what = self.awaited();
             self.note(format!("kept until {what}"));
+            if is_line(&event, command::asks_for_password) {
+                self.hint(
+                    "messages are not taken until the password is asked for; /disconnect gives this up",
+                );
+            }
         }
         self.held.push_back(event);
     }
@@ -107,10 +118,14 @@ impl App {
         }
     }
 
-    /// Gives up what a person typed behind something that came to nothing. What a program says is not about that.
+    /// Gives up what a person typed behind something that came to nothing, up to the next that changes under which name one is
+    /// heard: the rest stands behind that. What a program says is not about that.
     pub(super) fn give_up_typed(&mut self) {
-        if self.config.interactive {
-            self.give_up_held();
+        if !self.config.interactive {
+            return;
+        }
+        while let Some(held) = self.held.pop_front_if(|held| !is_line(held, changes_name)) {
+            self.name_held(&held);
         }
     }
 
@@ -148,6 +163,19 @@ fn is_line(event: &Event, is_such: impl Fn(&str) -> bool) -> bool {
 
 fn is_message(line: &str) -> bool {
     matches!(command::read(line), Ok(Line::Message(text)) if !text.is_empty())
+}
+
+/// Tells whether one is heard under another name behind a line. Behind a registration one is not.
+fn changes_name(line: &str) -> bool {
+    matches!(command::read(line), Ok(Line::Command(Command::Login(_) | Command::Logout | Command::Leave)))
+}
+
+/// Tells whether a line asks nothing of the server, and not who is logged in.
+fn is_local(line: &str) -> bool {
+    matches!(
+        command::read(line),
+        Ok(Line::Command(Command::Encryption(None) | Command::Users | Command::Forget(Some(_))))
+    )
 }
 
 /// Tells whether nothing can become of a line without a connection.

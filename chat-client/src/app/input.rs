@@ -218,6 +218,7 @@ impl App {
             }
             self.destination = destination;
         }
+        self.ask_keyring_no_more();
         self.backoff.reset();
         self.open_anew();
     }
@@ -231,6 +232,7 @@ impl App {
 
     fn disconnect(&mut self, now: Instant) {
         self.give_up_held();
+        self.ask_keyring_no_more();
         match &self.phase {
             Phase::Opening(_) | Phase::Waiting { .. } => {
                 self.emit(Effect::Close);
@@ -316,7 +318,7 @@ impl App {
         self.failed = true;
         self.note(note);
         match asked.user() {
-            Some(user) => self.login_failed(now, user, Failure::NeverSent),
+            Some(user) => self.account_failed(now, user, Failure::NeverSent),
             None => self.give_up_asked(),
         }
     }
@@ -372,9 +374,13 @@ impl App {
 
     /// Begins REGISTER or LOGIN: asks for what is missing, and before a password goes out in the clear.
     pub(super) fn identify(&mut self, now: Instant, request: AccountRequest, account: Account) {
+        // Before anything is asked: what waits for another name must not be there when it is answered.
+        if request == AccountRequest::Login {
+            self.abandon_gate(Some(&account.user));
+        }
         let asks = self.config.asks;
         let Some(session) = self.session() else {
-            return self.login_failed(now, &account.user, Failure::NeverSent);
+            return self.account_failed(now, &account.user, Failure::NeverSent);
         };
         if session.protection == Protection::Plain && !self.config.allow_plain_passwords && asks {
             self.note("this connection is not encrypted: anybody on the way could read the password");
@@ -414,7 +420,7 @@ impl App {
                 } else {
                     self.fail("a password is needed: it is the rest of the line, spaces included");
                 }
-                self.login_failed(now, &user, Failure::NeverSent);
+                self.account_failed(now, &user, Failure::NeverSent);
             }
         }
     }
@@ -422,7 +428,7 @@ impl App {
     /// Sends REGISTER or LOGIN, unless the connection would show the password. All passwords leave through here.
     pub(super) fn send_credentials(&mut self, now: Instant, request: AccountRequest, login: Login) {
         if !self.may_send_password(login.plain_agreed) {
-            return self.login_failed(now, &login.user, Failure::NeverSent);
+            return self.account_failed(now, &login.user, Failure::NeverSent);
         }
         if request == AccountRequest::Login {
             self.abandon_gate(Some(&login.user));
@@ -485,7 +491,7 @@ impl App {
             }
             Asked::PlainPassword(_, account) => {
                 self.note("not sent");
-                self.login_failed(now, &account.user, Failure::NeverSent);
+                self.account_failed(now, &account.user, Failure::NeverSent);
             }
             Asked::Password { request: AccountRequest::Register, user, plain_agreed, keep, first: None } => {
                 let request = AccountRequest::Register;

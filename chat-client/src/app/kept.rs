@@ -18,6 +18,11 @@ impl App {
         self.ask_keyring(place, Errand::Find);
     }
 
+    /// Has no use any more for what the keyring was asked: the server that it was for is left.
+    pub(super) fn ask_keyring_no_more(&mut self) {
+        self.asked.take_if(|asked| matches!(asked, Asked::Keyring { .. }));
+    }
+
     /// Keeps a password that the server has accepted.
     pub(super) fn keep_password(&mut self, user: &str, password: Secret) {
         let place = self.place(user.to_owned());
@@ -89,7 +94,7 @@ impl App {
         self.asked = None;
         if self.place(place.user.clone()) != place {
             self.fail("not sent: the connection is not the one for which the password was looked for");
-            return self.login_failed(now, &place.user, Failure::NeverSent);
+            return self.account_failed(now, &place.user, Failure::NeverSent);
         }
         let user = place.user;
         match found {
@@ -101,7 +106,7 @@ impl App {
             Ok(None) => {
                 self.fail(format!("the keyring has no password of {user} for {}", place.server));
                 self.hint(format!("/login {user} --keep on a terminal asks for it and keeps it"));
-                self.login_failed(now, &user, Failure::NeverSent);
+                self.account_failed(now, &user, Failure::NeverSent);
             }
             Err(error) if self.config.interactive => {
                 // Most people have never asked for a keyring; that there is none is no news to them.
@@ -112,7 +117,7 @@ impl App {
             }
             Err(error) => {
                 self.keyring_failed("not logged in", &error);
-                self.login_failed(now, &user, Failure::NeverSent);
+                self.account_failed(now, &user, Failure::NeverSent);
             }
         }
     }

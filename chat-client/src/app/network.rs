@@ -254,7 +254,7 @@ impl App {
         self.fail_with(error);
         match withdrawn {
             Some(Request::Message(text)) => self.hint(format!("it was not sent: {text}")),
-            Some(Request::Login(login)) => self.login_failed(now, &login.user, Failure::NeverSent),
+            Some(Request::Login(login)) => self.account_failed(now, &login.user, Failure::NeverSent),
             _ => {}
         }
     }

@@ -127,13 +127,27 @@ impl Session {
         }
     }
 
+    /// Returns when the login that is waited for is to be tried again: not while one is unanswered.
+    pub(super) fn retry(&self) -> Option<Instant> {
+        let due = self.gate.as_ref().and_then(Gate::deadline);
+        due.filter(|_| self.requests.newest_login().is_none())
+    }
+
     /// Takes what is to be restored on the next connection: what was there, and what was asked for and not answered.
     pub(super) fn take_resume(&mut self, now: Instant, unanswered: &[Request]) -> Resume {
-        let logging_in = unanswered.iter().rev().find_map(|request| match request {
-            Request::Login(login) => Some(login.clone()),
+        let mut newest_first = unanswered.iter().rev();
+        // What was asked for last counts: whoever has logged out is not logged in again.
+        let login = newest_first.clone().find_map(|request| match request {
+            Request::Login(login) => Some(Some(login.clone())),
+            Request::Logout { .. } | Request::Leave => Some(None),
             _ => None,
         });
-        let begins = logging_in.is_none() && self.gate.as_ref().is_some_and(Gate::is_at_start);
+        let joined = newest_first.find_map(|request| match request {
+            Request::Join => Some(true),
+            Request::Leave => Some(false),
+            _ => None,
+        });
+        let begins = login.is_none() && self.gate.as_ref().is_some_and(Gate::is_at_start);
         let awaited = self.gate.take().and_then(Gate::into_login);
         Resume {
             begins,
@@ -147,8 +161,8 @@ impl Session {
                 Protection::Classic => Encryption::Classic,
                 Protection::Plain => Encryption::Off,
             },
-            joined: self.joined || unanswered.iter().any(|request| matches!(request, Request::Join)),
-            login: logging_in.or_else(|| self.me.login.clone()).or(awaited),
+            joined: joined.unwrap_or(self.joined),
+            login: login.unwrap_or_else(|| self.me.login.clone().or(awaited)),
             lost: now,
             reason: None,
         }

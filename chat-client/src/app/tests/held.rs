@@ -42,19 +42,19 @@ fn what_is_typed_while_connecting_waits_in_order() {
     let mut world = World::person();
     world.event(Event::Start { connect: true });
     assert!(world.app.wants_line());
-    for line in ["/join", "/login alice", "hello"] {
+    for line in ["/join", "hello", "/login alice", "/date"] {
         assert_eq!(world.line(line), ["* kept until the connection is there"]);
     }
     assert_eq!(world.line("/help"), ["help"]);
     assert_eq!(world.line("/connect"), ["! connecting to home:1 already"]);
     let opened = world.opened(ours(), noise());
     // What comes after the question waits for the answer.
-    assert_eq!(opened[2..], ["send JOIN", "ask hidden password of alice:"]);
-    assert_eq!(world.line("crossed"), ["* kept until the question is answered"]);
+    assert_eq!(opened[2..], ["send JOIN", "send MESSAGE hello", "ask hidden password of alice:"]);
+    assert_eq!(world.line("/whoami"), ["* kept until the question is answered"]);
     assert_eq!(world.answer("secret"), ["send LOGIN alice:secret"]);
     assert_eq!(world.line("last"), ["* kept until what came before is done"]);
     let sent = world.packet(PacketType::LOGIN, "Server: Client-1 logged in as alice\n");
-    assert_eq!(sent[2..], ["send MESSAGE hello", "send MESSAGE crossed", "send MESSAGE last"]);
+    assert_eq!(sent[3..], ["send DATE Europe/Paris", "send WHOAMI", "send MESSAGE last"]);
     assert_eq!(world.line("now"), ["send MESSAGE now"]);
 }
 
@@ -63,13 +63,13 @@ fn what_waits_for_a_login_is_not_said_under_another_name() {
     let asked = || {
         let mut world = World::person();
         world.event(Event::Start { connect: true });
-        world.line("/login alice");
+        world.line("/login alice secret");
         world.line("hello");
-        world.opened(ours(), noise());
+        world.opened(ours(), Protection::Plain);
         world
     };
     let refused = |world: &mut World| {
-        world.answer("wrong");
+        world.answer("y");
         world.packet(PacketType::LOGIN, "Server: Unable to login as alice\n")
     };
     for what in [
@@ -168,6 +168,14 @@ fn a_server_that_is_too_busy_for_a_login_refuses_it_like_any_other() {
     let told = busy(&mut world);
     assert_eq!(told[1..], ["! the server cannot log in bob now", "! never sent: said as bob"]);
 
+    // What was said of one login is not said of the next, also if the refusal never came.
+    let mut world = World::person().connected();
+    world.line("/login bob pw");
+    world.notice(NoticeCode::Unavailable, "The server is busy; try again.");
+    world.later(30);
+    world.line("/login bob wrong");
+    assert!(world.told(refused("bob"))[1].starts_with("! the login as bob failed"));
+
     // One request, one answer: the next login is not refused by what was said of the first.
     let mut world = World::pipe().connected();
     world.line("/login bob pw");
@@ -224,34 +232,38 @@ fn a_program_whose_connection_is_lost_before_its_login_is_sent_begins_anew() {
 
 #[test]
 fn what_waits_for_a_login_that_is_never_sent_is_named() {
-    let asked = || {
+    let asked = |login: &str, protection| {
         let mut world = World::person();
         world.event(Event::Start { connect: true });
-        world.line("/login bob");
-        world.line("as bob please");
-        world.opened(ours(), noise());
+        world.line(login);
+        world.line("/whoami");
+        world.opened(ours(), protection);
         world
     };
-    let never = ["! never sent: as bob please"];
-    let mut world = asked();
-    world.event(Event::Lost(reset()));
-    let told = world.answer("pw");
-    assert_eq!(told[0], "! not sent: the connection is being restored");
-    assert_eq!(said(&told, "as bob please"), never);
-    world.later(1);
-    assert!(said(&world.opened(ours(), noise()), "as bob please").is_empty());
+    let never = ["! not done: /whoami"];
+    for (login, protection, answer) in
+        [("/login bob", noise(), "pw"), ("/login bob pw", Protection::Plain, "y")]
+    {
+        let mut world = asked(login, protection);
+        world.event(Event::Lost(reset()));
+        let told = world.answer(answer);
+        assert_eq!(told[0], "! not sent: the connection is being restored");
+        assert_eq!(said(&told, "/whoami"), never);
+        world.later(1);
+        assert!(said(&world.opened(ours(), protection), "WHOAMI").is_empty());
+    }
 
-    let mut world = asked();
+    let mut world = asked("/login bob", noise());
     let off = Incoming::Switched { protection: Protection::Plain, text: String::new() };
     world.event(Event::Incoming(off));
-    assert_eq!(said(&world.answer("pw"), "as bob please"), never);
+    assert_eq!(said(&world.answer("pw"), "/whoami"), never);
 
     // The link could not take it.
-    let mut world = asked();
+    let mut world = asked("/login bob", noise());
     let sent = world.app.handle(world.now, Event::Answer(Some(Secret::new("pw"))));
     let Some(Effect::SendCredentials { ticket, .. }) = sent.last() else { panic!("{sent:?}") };
     let told = world.event(Event::NotSent(Some(*ticket), LinkError::Busy));
-    assert_eq!(said(&told, "as bob please"), never);
+    assert_eq!(said(&told, "/whoami"), never);
 }
 
 #[test]
@@ -311,11 +323,108 @@ fn what_was_meant_for_one_name_is_not_said_under_the_next() {
     let mut world = refused_once();
     assert_eq!(world.line("/login bob other"), ["send LOGIN bob:other"]);
     assert_eq!(said(&world.told(logged_in("bob")), "meant as bob"), ["send MESSAGE meant as bob"]);
-    // Nor does a question that is not answered.
+    // The choice is made before the question is answered: the next attempt might succeed while it is open.
     let mut world = refused_once();
+    let told = world.line("/login carol");
+    assert_eq!(told[1..], ["! never sent: meant as bob", "ask hidden password of carol:"]);
+    assert!(world.later(1).is_empty(), "it is not tried again");
+    world.answer("pw");
+    assert!(said(&world.told(logged_in("carol")), "meant as bob").is_empty());
+}
+
+#[test]
+fn what_is_typed_behind_a_question_is_given_up_with_it_whatever_login_is_under_way() {
+    let mut world = World::as_bob().back();
+    assert_eq!(world.line("/login carol").last().unwrap(), "ask hidden password of carol:");
+    world.line("/whoami");
+    assert_eq!(world.event(Event::Answer(None)), ["* cancelled", "! not done: /whoami"]);
+    // The attempt to be bob again is refused while the question is open: that is not what it stands behind.
+    let mut world = World::as_bob().back();
     world.line("/login carol");
-    assert_eq!(world.event(Event::Answer(None)), ["* cancelled"]);
-    assert_eq!(world.later(1), ["send LOGIN bob:pw"]);
+    world.line("/whoami");
+    assert!(said(&world.told(refused("bob")), "/whoami").is_empty());
+    world.answer("pw");
+    assert_eq!(said(&world.told(logged_in("carol")), "WHOAMI"), ["send WHOAMI"]);
+}
+
+#[test]
+fn two_attempts_at_one_name_are_not_in_each_others_way() {
+    // By hand, and the next one is due before the answer.
+    let mut world = World::as_bob().back();
+    world.told(refused("bob"));
+    world.line("meant as bob");
+    assert_eq!(world.line("/login bob pw"), ["send LOGIN bob:pw"]);
+    assert!(world.later(2).is_empty());
+    assert!(world.app.deadline().unwrap() > world.now, "nobody waits for a time that has passed");
+    assert_eq!(said(&world.told(logged_in("bob")), "meant as bob"), ["send MESSAGE meant as bob"]);
+    // By hand while one is under way: the second is refused because the first was not.
+    let mut world = World::as_bob().back();
+    world.line("meant as bob");
+    world.line("/login bob pw");
+    assert!(said(&world.told(logged_in("bob")), "meant as bob").is_empty());
+    assert_eq!(said(&world.told(refused("bob")), "meant as bob"), ["send MESSAGE meant as bob"]);
+}
+
+#[test]
+fn a_login_that_fails_takes_nothing_with_it_that_stands_behind_another_command() {
+    for (line, sent) in [
+        ("/login bob right", "send LOGIN bob:right"),
+        ("/leave", "send LEAVE"),
+        ("/logout", "! not logged in"),
+    ] {
+        let mut world = World::person().connected();
+        world.line("/login bob wrong");
+        for line in ["for bob", line, "for whoever it is"] {
+            assert_eq!(world.line(line), ["* kept until what came before is done"]);
+        }
+        let told = world.told(refused("bob"));
+        assert_eq!(told[2..4], ["! never sent: for bob", sent]);
+        let then = if line.starts_with("/login") { world.told(logged_in("bob")) } else { told };
+        assert_eq!(said(&then, "for whoever it is"), ["send MESSAGE for whoever it is"], "{line}");
+    }
+    // A registration makes nobody somebody else.
+    let mut world = World::person().connected();
+    world.line("/login bob wrong");
+    world.line("/register carol pw");
+    world.line("for bob");
+    assert_eq!(world.told(refused("bob"))[2..], ["! not done: /register", "! never sent: for bob"]);
+}
+
+#[test]
+fn who_logs_out_or_leaves_is_not_brought_back_by_a_lost_connection() {
+    let as_bob = || {
+        let mut world = World::as_bob();
+        world.line("/join");
+        world.packet(PacketType::JOIN, "Server: bob joined the chat room\n");
+        world
+    };
+    let back = |mut world: World| {
+        world.event(Event::Lost(reset()));
+        world.line("typed as nobody");
+        world.later(1);
+        world.opened(ours(), noise())[3..].to_vec()
+    };
+    let mut world = as_bob();
+    world.line("/logout");
+    assert_eq!(back(world), ["send JOIN", "send MESSAGE typed as nobody"]);
+    let mut world = as_bob();
+    world.line("/leave");
+    assert_eq!(back(world), ["send MESSAGE typed as nobody"]);
+    // What was asked for last counts.
+    let mut world = as_bob();
+    for line in ["/leave", "/join", "/login carol pw"] {
+        world.line(line);
+    }
+    assert_eq!(back(world), ["send LOGIN carol:pw", "send JOIN"]);
+}
+
+#[test]
+fn only_what_the_server_is_asked_waits_for_a_login() {
+    let mut world = World::person().connected();
+    world.line("/login bob pw");
+    assert!(world.line("/encryption")[0].starts_with("* encrypted"), "at once");
+    assert_eq!(world.line("/forget bob"), ["keyring bob@home:1 known forget"]);
+    assert_eq!(world.line("/forget"), ["* kept until what came before is done"], "whose, is to be seen");
 }
 
 #[test]
@@ -347,9 +456,15 @@ fn only_what_could_not_be_sent_is_taken_back() {
 }
 
 #[test]
-fn on_a_screen_nothing_is_taken_that_may_be_a_password_typed_ahead() {
+fn nothing_is_taken_that_may_be_a_password_typed_ahead() {
+    for screen in [true, false] {
+        check_what_is_typed_ahead(screen);
+    }
+}
+
+fn check_what_is_typed_ahead(is_screen: bool) {
     let screen =
-        || World::new(|config| (config.interactive, config.screen, config.keyring) = (true, true, true));
+        || World::new(|config| (config.interactive, config.screen, config.keyring) = (true, is_screen, true));
     let refused = ["! not taken: wait for the question"];
     let mut world = screen().connected();
     world.line("/login carol");
@@ -366,7 +481,7 @@ fn on_a_screen_nothing_is_taken_that_may_be_a_password_typed_ahead() {
     assert_eq!(world.line("hunter2"), refused);
     let account = Account { user: "carol".to_owned(), password: None, keep: false };
     let mut world = World::new(|config| {
-        (config.interactive, config.screen, config.login) = (true, true, Some(account));
+        (config.interactive, config.screen, config.login) = (true, is_screen, Some(account));
     });
     world.event(Event::Start { connect: true });
     assert_eq!(world.line("hunter2"), refused);
@@ -376,4 +491,16 @@ fn on_a_screen_nothing_is_taken_that_may_be_a_password_typed_ahead() {
     world.answer("hunter2");
     assert!(!world.app.status().awaits_password);
     assert_eq!(world.line("hello"), ["* kept until what came before is done"]);
+}
+
+#[test]
+fn who_may_type_no_message_is_told_what_ends_that() {
+    let mut world = World::as_bob();
+    world.event(Event::Lost(reset()));
+    let told = world.app.handle(world.now, Event::Line("/login bob".to_owned()));
+    let hint =
+        |effect: &Effect| matches!(effect, Effect::Show(Show::Hint(text)) if text.contains("/disconnect"));
+    assert!(told.iter().any(hint), "{told:?}");
+    assert_eq!(world.line("hello"), ["! not taken: wait for the question"]);
+    assert_eq!(world.line("/disconnect")[0], "! not done: /login");
 }

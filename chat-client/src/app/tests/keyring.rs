@@ -95,6 +95,29 @@ fn who_gives_up_waiting_is_not_logged_in_later() {
 }
 
 #[test]
+fn what_the_keyring_says_for_a_server_that_was_left_is_not_heard() {
+    let mut world = person().connected();
+    world.line("/login alice");
+    world.line("/disconnect");
+    world.packet(PacketType::DISCONNECT, "bye");
+    assert_eq!(world.line("/connect other 2"), ["open other:2 Auto"]);
+    assert_eq!(world.line("meant for the other"), ["* kept until the connection is there"]);
+    assert!(world.event(found(None)).is_empty());
+    let opened = world.opened(ours(), noise());
+    assert_eq!(opened.last().unwrap(), "send MESSAGE meant for the other");
+    // Nor does it keep the login from being tried that a program begins with.
+    let login = || Some(Account { user: "alice".to_owned(), password: None, keep: false });
+    let mut world = World::new(|config| {
+        (config.interactive, config.reconnect, config.keyring, config.login) = (true, true, true, login());
+    })
+    .connected();
+    world.event(Event::Lost(reset()));
+    world.line("/disconnect");
+    world.line("/connect");
+    assert_eq!(world.opened(ours(), noise()).last().unwrap(), "keyring alice@home:1 known find");
+}
+
+#[test]
 fn a_program_is_told_what_is_wrong() {
     let login = || Some(Account { user: "alice".to_owned(), password: None, keep: false });
     let begin = || {
