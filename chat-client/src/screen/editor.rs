@@ -70,6 +70,11 @@ impl Editor {
         editor
     }
 
+    /// Tells whether nothing of it may be seen.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

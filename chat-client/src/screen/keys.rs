@@ -212,7 +212,7 @@ impl Screen {
     fn submit(&mut self) -> Vec<Act> {
         if let Some(mut asked) = self.conversation.question.take() {
             // There may be another question: a new password is asked for twice.
-            self.conversation.ahead = true;
+            self.conversation.ahead = asked.answer.is_hidden();
             return vec![Act::Tell(Event::Answer(Some(Secret::new(asked.answer.take()))))];
         }
         let mut line = self.conversation.draft.take();

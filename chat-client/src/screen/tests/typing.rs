@@ -66,6 +66,12 @@ fn a_password_typed_ahead_of_its_question_is_neither_said_nor_remembered() {
     assert!(world.line("hunter2").is_empty());
     world.screen.want_line(TabId::FIRST);
     assert_eq!(world.line("hello"), ["remember hello", "line hello"]);
+    // Behind an answer that is no password no question is to come.
+    world.screen.ask(TabId::FIRST, &Question { prompt: "sure? ".to_owned(), hidden: false });
+    assert_eq!(world.line("y"), ["answer y"]);
+    world.screen.want_line(TabId::FIRST);
+    assert_eq!(world.line("aloud"), ["remember aloud", "line aloud"]);
+    world.key(KeyCode::Up);
     world.key(KeyCode::Up);
     world.key(KeyCode::Up);
     assert_eq!(world.rows(40, 5)[4], "> /login carol");
