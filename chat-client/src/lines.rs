@@ -106,8 +106,7 @@ impl Lines {
         let terminations = signal(SignalKind::terminate())?;
         let signs = if usage.person { Some(Signs::start()?) } else { None };
         let output = Output::start(output::write_standard);
-        let (asking, hidden) = (false, None);
-        let (waiting, cut) = (false, false);
+        let (asking, hidden, waiting, cut) = (false, None, false, false);
         let input = std::mem::take(&mut usage.input);
         let script = Script::new(input, usage.wait_for.take(), usage.timeout);
         let (followed, me, next_ring) = (None, None, Instant::now());
