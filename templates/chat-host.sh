@@ -38,7 +38,11 @@ settle() { # files
 
 # Makes a file from another, with this mode and group, whole or not at all. For what is there already no room is needed.
 put() { # from to mode group
-    ! cmp -s "$1" "$2" || return 0
+    if cmp -s "$1" "$2"; then
+        chmod "$3" "$2"
+        chgrp "$4" "$2"
+        return
+    fi
     install -m "$3" -g "$4" "$1" "$2.new"
     settle "$2"
 }
@@ -57,14 +61,6 @@ reload_units() { # units
     esac
 }
 
-# Makes changes one after the other: a deployer's lock ends with its connection, and what was begun by then does not.
-take_turns() {
-    umask 077
-    exec 8>>/run/chat-host.lock
-    umask 022
-    flock -w 50 8 || refuse busy
-}
-
 encoded() { base64 -w 0; }
 
 digest_of() { # file
@@ -80,11 +76,10 @@ free_bytes() {
 seconds() { cut -d . -f 1 /proc/uptime; }
 
 # A program of a release, run to be asked something: as the user it is meant for, not for long, without a network, and with
-# nothing left of it afterwards. The first process of its namespace is a shell of root's: when that goes, all in there do. Nor
-# does it get hold of our turn.
+# nothing left of it afterwards. The first process of its namespace is a shell of root's: when that goes, all in there do.
 as_chat() {
     timeout -s KILL 10 unshare --net --ipc --pid --fork --kill-child sh -c '"$@"; exit "$?"' sh \
-        setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@" 8>&-
+        setpriv --reuid chat --regid chat --clear-groups --no-new-privs env -i PATH="$PATH" "$@"
 }
 
 has_data() { [ -n "$(ls -A "$data" 2>/dev/null)" ]; }
@@ -224,7 +219,7 @@ refuse_others() {
 
 prepare() { # instance; a tar of this script and the units on standard input
     instance=$1
-    for tool in awk base64 flock gzip journalctl setpriv sha256sum tar timeout unshare useradd; do
+    for tool in awk base64 cmp flock gzip journalctl setpriv sha256sum tar timeout unshare useradd; do
         command -v "$tool" >/dev/null || refuse no-tool "$tool"
     done
     if [ -f "$etc/instance" ] && [ "$(cat "$etc/instance")" != "$1" ]; then refuse instance "$(cat "$etc/instance")"; fi
@@ -478,7 +473,7 @@ stop_units() {
 stop() {
     systemctl stop "$guard" 2>/dev/null || :
     if is_confirmed; then forget_journal; fi
-    rm -f "$journal/begun"
+    rm -f "$journal/go" "$journal/begun"
     stop_server
 }
 
@@ -497,8 +492,12 @@ guard() {
         try
     elif is_of_this_boot "$journal/begun"; then
         # Nobody stopped the guard that was at it, so that failed, as on a full disk.
-        decide back 'the guard over it failed: journalctl -u chat-guard tells why' || :
-        go_back
+        # Unless somebody confirms it at this moment.
+        if decide back 'the guard over it failed: journalctl -u chat-guard tells why' || ! is_confirmed; then
+            go_back
+        else
+            forget_journal
+        fi
     elif is_enabled; then
         decide back 'it was cut off, as by a restart of the machine, before anybody had confirmed it' || :
         go_back
@@ -648,10 +647,6 @@ remove() {
 
 verb=$1
 shift
-case $verb in
-state | proof | status | holder | log | check-config | guard) ;;
-*) take_turns ;;
-esac
 case $verb in
 state | proof | status | holder | log | prepare | discard | activate | confirm | revert | stop | restore | remove | guard) "$verb" "$@" ;;
 install) install_release "$@" ;;

@@ -101,6 +101,9 @@ pub struct Setback {
     pub why: String,
 }
 
+/// The oldest systemd that knows all that the units say.
+const LEAST_SYSTEMD: u32 = 247;
+
 /// What kind of machine a host is, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -110,6 +113,24 @@ pub struct Facts {
     pub libc: Option<String>,
     /// The free space where releases are kept, in bytes.
     pub free_bytes: Option<u64>,
+    /// The version of systemd, where that is to run the server.
+    pub systemd: Option<u32>,
+}
+
+impl Facts {
+    /// Checks that the host has what a server needs there.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Unsuitable`] if its systemd does not know all that the units say.
+    pub fn check(&self) -> Result<(), HostError> {
+        match self.systemd {
+            Some(version @ ..LEAST_SYSTEMD) => Err(HostError::Unsuitable {
+                lacks: format!("systemd {LEAST_SYSTEMD} or later, but {version}"),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// A release or configuration at work that nobody has seen healthy yet.

@@ -107,7 +107,8 @@ fn of_reach(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<(), Er
 
 fn of_host(session: &Session<'_>, findings: &mut Findings<'_>) -> Result<(), Error> {
     findings.good("ssh", &format!("reaches {}", session.host.place()))?;
-    let state = match session.host.state() {
+    let looked_at = session.host.state().and_then(|state| state.facts.check().map(|()| state));
+    let state = match looked_at {
         Ok(state) => state,
         Err(error) => {
             let error = Error::from(error);

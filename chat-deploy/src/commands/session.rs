@@ -81,9 +81,10 @@ impl<'a> Session<'a> {
         Ok(diff(desired, &self.host.reach(&desired.config), observed))
     }
 
-    /// Checks that the server's identity can be read, if it has one, and that the port is free, unless our own server
-    /// has it.
+    /// Checks that the host is fit for the server, that the server's identity can be read, if it has one, and that the port is
+    /// free, unless our own server has it.
     pub(super) fn check_obstacles(&self, port: u16, state: &HostState) -> Result<(), Error> {
+        state.facts.check()?;
         if state.identity_problem.is_some() {
             // Asked again for the error itself, which knows what to do about it.
             self.host.identity()?;

@@ -160,7 +160,6 @@ fn host_hint(error: &HostError) -> Option<String> {
             "the server would have that user's rights; rename the user, or take another host".to_owned()
         }
         HostError::FilesTaken { .. } => "move it out of the way, or take another host".to_owned(),
-        HostError::Busy => "a change that was begun is carried out to its end: give it a minute".to_owned(),
         HostError::NoRoom { .. } => "free some space on that disk, or keep fewer releases".to_owned(),
         HostError::WentBack { .. } => {
             "`chat-deploy logs` may say more; correct the server and run `chat-deploy up` again".to_owned()

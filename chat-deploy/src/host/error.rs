@@ -145,9 +145,6 @@ pub enum HostError {
         /// What.
         lacks: String,
     },
-    /// A change that another run began is still under way on the host.
-    #[error("the host is still at work for a run that was cut off")]
-    Busy,
     /// The host's user for the server is not ours.
     #[error("the host has a user chat that chat-deploy has not made")]
     UserTaken,

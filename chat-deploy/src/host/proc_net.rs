@@ -19,3 +19,32 @@ pub(super) fn address(value: &str) -> Option<SocketAddr> {
     };
     Some(SocketAddr::new(address.to_canonical(), port))
 }
+
+/// Tells whether two sockets that listen get into each other's way: on one port, at one address, or where one listens
+/// everywhere, which includes IPv4 for `::`.
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: SocketAddr, narrow: SocketAddr| {
+        wide.ip() == narrow.ip() || wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
+    };
+    one.port() == other.port() && (covers(one, other) || covers(other, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_collide_on_one_port_where_they_overlap() {
+        let collide = |one: &str, other: &str| collide(one.parse().unwrap(), other.parse().unwrap());
+        for (one, other) in
+            [("127.0.0.1:1", "127.0.0.1:1"), ("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "0.0.0.0:1")]
+        {
+            assert!(collide(one, other) && collide(other, one), "{one} {other}");
+        }
+        for (one, other) in
+            [("127.0.0.1:1", "127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.2:1"), ("0.0.0.0:1", "[::1]:1")]
+        {
+            assert!(!collide(one, other) && !collide(other, one), "{one} {other}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::cloud::{
     Action, Cloud, CloudErrorKind, GroupRule, Instance, InstanceType, Permission, Rule, Subjects, VpcId,
 };
 use crate::commands::Context;
-use crate::commands::machine::{Look, MachinePlace, is_ours};
+use crate::commands::machine::{Look, MachinePlace, is_ours, ssh_ranges};
 use crate::commands::session::Session;
 use crate::error::Error;
 use crate::instance::InstanceName;
@@ -65,7 +65,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings<'_>) -> Resul
         }
         Err(error) => {
             not_seen("machine", &error, findings)?;
-            Vec::new()
+            ssh_ranges(&context.settings.ec2.ssh_from).unwrap_or_default()
         }
     };
     if is_named { of_machine(&place, ssh_from, has_key, findings) } else { Ok(()) }

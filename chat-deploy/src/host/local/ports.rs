@@ -35,17 +35,12 @@ fn holder(listen: SocketAddr, layout: &Layout) -> Option<String> {
 /// Reads the sockets that listen where `listen` would out of a table such as `/proc/net/tcp`.
 fn inodes_in_the_way(table: &str, listen: SocketAddr) -> Vec<u64> {
     const LISTENING: &str = "0A";
-    let is_in_the_way = |other: SocketAddr| {
-        let overlap =
-            other.ip() == listen.ip() || other.ip().is_unspecified() || listen.ip().is_unspecified();
-        other.port() == listen.port() && overlap
-    };
     let inode = |line: &str| {
         let mut fields = line.split_whitespace();
         let address = proc_net::address(fields.nth(1)?)?;
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
-        (is_in_the_way(address) && state == LISTENING).then_some(inode)
+        (proc_net::collide(address, listen) && state == LISTENING).then_some(inode)
     };
     table.lines().skip(1).filter_map(inode).collect()
 }

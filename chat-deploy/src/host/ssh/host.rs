@@ -23,7 +23,7 @@ use super::remote::{Call, Remote, RemoteError};
 use super::tail::Tail;
 use super::trust::fingerprint;
 use crate::config::ServerConfig;
-use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus, backup};
+use crate::host::{Held, Host, HostError, HostState, LogSpan, Proof, Server, ServerStatus, backup, proc_net};
 use crate::instance::InstanceName;
 use crate::interrupt::Interrupt;
 use crate::release::{Release, ReleaseId, digest};
@@ -51,9 +51,6 @@ const LEAST_RATE: u64 = 20_000;
 /// How much longer than the deployer's own limit the host waits for it to confirm: for its last requests, and for the
 /// connection that it makes anew.
 const CONFIRM_MARGIN: Duration = Duration::from_secs(30);
-
-/// The oldest systemd that knows all that the units say.
-const LEAST_SYSTEMD: u32 = 247;
 
 /// By this exit code the script shows that it refuses, and says why in words for us.
 const REFUSED: i32 = 10;
@@ -224,7 +221,9 @@ impl Host for SshHost<'_> {
     fn state(&self) -> Result<HostState, HostError> {
         let said = self.simple("state", &[], CALL_WITHIN)?;
         let seen = answer::state(&said.out, &script::foundation_digest())?;
-        check_systemd(seen.systemd)?;
+        if seen.state.facts.systemd.is_none() {
+            return Err(HostError::Unsuitable { lacks: "systemd".to_owned() });
+        }
         if let Some(there) = seen.instance.as_ref().filter(|there| *there != self.instance.as_str()) {
             return Err(HostError::OtherInstance { there: there.clone() });
         }
@@ -277,7 +276,7 @@ impl Host for SshHost<'_> {
             return Ok(());
         };
         let ours = seen.socket && seen.state.config.as_ref().is_some_and(|config| config.listen == listen);
-        if ours || !seen.listening.iter().any(|other| is_same_place(*other, listen)) {
+        if ours || !seen.listening.iter().any(|other| proc_net::collide(*other, listen)) {
             return Ok(());
         }
         let port = listen.port().to_string();
@@ -426,22 +425,11 @@ impl Host for SshHost<'_> {
     }
 }
 
-/// Checks that systemd runs the host, and one that can do what the units ask of it.
-fn check_systemd(version: Option<u32>) -> Result<(), HostError> {
-    let lacks = match version {
-        Some(LEAST_SYSTEMD..) => return Ok(()),
-        Some(version) => format!("systemd {LEAST_SYSTEMD} or later, but {version}"),
-        None => "systemd".to_owned(),
-    };
-    Err(HostError::Unsuitable { lacks })
-}
-
 /// Reads a refusal of the script.
 fn refusal(verb: &'static str, out: &str) -> HostError {
     let number = |word: &str| word.parse().ok();
     let failed = |why: &str| HostError::Script { verb, code: Some(REFUSED), said: vec![why.to_owned()] };
     let known = match answer::refusal(out).as_deref() {
-        Some(["busy"]) => Some(HostError::Busy),
         Some(["no-tool", tool]) => Some(HostError::Unsuitable { lacks: format!("program {tool}") }),
         Some(["instance", there]) => Some(HostError::OtherInstance { there: (*there).to_owned() }),
         Some(["user"]) => Some(HostError::UserTaken),
@@ -471,12 +459,6 @@ fn refusal(verb: &'static str, out: &str) -> HostError {
 
 fn damaged_identity(problem: &str) -> HostError {
     HostError::Damaged { path: Path::new(DATA).join("identity"), source: problem.into() }
-}
-
-/// Two listeners get into each other's way on one port, if either listens everywhere or both at one address.
-fn is_same_place(one: SocketAddr, other: SocketAddr) -> bool {
-    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (everywhere || one.ip() == other.ip())
 }
 
 fn lines(text: &str) -> Vec<String> {

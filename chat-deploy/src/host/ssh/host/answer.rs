@@ -23,8 +23,6 @@ pub(super) struct Seen {
     pub(super) state: HostState,
     /// The instance it is a host of.
     pub(super) instance: Option<String>,
-    /// Which systemd runs it, if one does.
-    pub(super) systemd: Option<u32>,
     /// Whether our socket listens.
     pub(super) socket: bool,
     /// Who is listened to.
@@ -59,8 +57,8 @@ pub(super) fn state(text: &str, foundation: &Digest) -> Result<Seen, HostError> 
             "architecture" => state.facts.architecture = Some(value.to_owned()),
             "libc" => state.facts.libc = Some(value.to_owned()).filter(|libc| libc != "unknown"),
             "free" => state.facts.free_bytes = Some(value.parse().map_err(|_| garbled())?),
-            "systemd" if value == "no" => seen.systemd = None,
-            "systemd" => seen.systemd = Some(value.parse().map_err(|_| garbled())?),
+            "systemd" if value == "no" => state.facts.systemd = None,
+            "systemd" => state.facts.systemd = Some(value.parse().map_err(|_| garbled())?),
             "foundation" => {
                 state.foundation = match value.parse::<Digest>() {
                     Ok(there) if there == *foundation => Foundation::Ready,

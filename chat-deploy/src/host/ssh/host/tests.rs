@@ -108,7 +108,6 @@ fn refused(said: &str) -> String {
 #[test]
 fn refusals_are_errors_of_their_own() {
     for (said, expected) in [
-        ("refused busy", "the host is still at work for a run that was cut off"),
         ("refused no-tool gzip", "the host has no program gzip"),
         ("refused instance other", "the host runs the instance other already"),
         ("refused user", "the host has a user chat that chat-deploy has not made"),
@@ -240,24 +239,22 @@ fn a_port_is_free_unless_somebody_else_has_it() {
 }
 
 #[test]
-fn one_machine_holds_one_instance() {
-    let remote = Scripted::of(&[(0, "systemd 252\ninstance other\nend\n")]);
-    let error = remote.host().state().unwrap_err();
-    assert_eq!(error.to_string(), "the host runs the instance other already");
+fn a_host_whose_systemd_is_too_old_can_be_looked_at_and_is_not_fit() {
+    for (version, expected) in [("246", Some("the host has no systemd 247 or later, but 246")), ("247", None)]
+    {
+        let state = format!("systemd {version}\nend\n");
+        let remote = Scripted::of(&[(0, &state)]);
+        let error = remote.host().state().unwrap().facts.check().err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), expected, "{version}");
+    }
 }
 
 #[test]
-fn a_host_that_lacks_what_the_units_need_is_refused_when_it_is_looked_at() {
-    for (systemd, expected) in [
-        ("no", Some("the host has no systemd")),
-        ("246", Some("the host has no systemd 247 or later, but 246")),
-        ("247", None),
-    ] {
-        let state = format!("systemd {systemd}\nend\n");
-        let remote = Scripted::of(&[(0, &state)]);
-        let error = remote.host().state().err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), expected, "{systemd}");
-    }
+fn one_machine_holds_one_instance() {
+    let remote = Scripted::of(&[(0, "systemd 252\ninstance other\nend\n"), (0, "systemd no\nend\n")]);
+    let host = remote.host();
+    assert_eq!(host.state().unwrap_err().to_string(), "the host runs the instance other already");
+    assert_eq!(host.state().unwrap_err().to_string(), "the host has no systemd");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_bare_machine_has_nothing() {
          service MainPID=0\nservice Result=success\nservice ExecMainCode=0\nservice ExecMainStatus=0\nend\n",
     )
     .unwrap();
-    assert!(seen.systemd == Some(252) && !seen.socket && seen.state.is_empty());
+    assert!(seen.state.facts.systemd == Some(252) && !seen.socket && seen.state.is_empty());
     assert_eq!(seen.state.foundation, Foundation::Missing);
     assert_eq!(seen.state.facts.architecture.as_deref(), Some("x86_64"));
     assert_eq!(seen.state.facts.libc.as_deref(), Some("glibc 2.36"));
