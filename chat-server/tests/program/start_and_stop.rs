@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use chat_core::packet::PacketType;
 
-use crate::process::{Connection, ServerProcess, run};
+use crate::process::{Connection, PATIENCE, ServerProcess, run};
 
 #[test]
 fn the_first_start_makes_everything_and_the_second_finds_it() {
@@ -81,6 +82,15 @@ fn whoever_speaks_while_the_server_stops_hears_it_to_the_end() {
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
+/// Waits until so many connections have been accepted: who has not been is not answered by a server that stops.
+fn await_accepted(home: &Path, count: u32) {
+    let line = format!("chat_connections_accepted_total {count}");
+    let deadline = Instant::now() + PATIENCE;
+    while !run(home, &["metrics", "--data", "data"]).1.lines().any(|its| its == line) {
+        assert!(Instant::now() < deadline, "{line} never came");
+    }
+}
+
 #[test]
 fn what_waits_to_be_said_is_said_before_the_server_stops() {
     let home = tempfile::tempdir().unwrap();
@@ -100,6 +110,7 @@ fn what_waits_to_be_said_is_said_before_the_server_stops() {
     }
     let mut hear = || listener.receive(PacketType::MESSAGE).unwrap().split(' ').nth(2).unwrap().to_owned();
     let mut heard = vec![hear()];
+    await_accepted(home.path(), 9);
     server.signal("TERM");
     heard.extend((1..8).map(|_| hear()));
     heard.sort_unstable();
@@ -123,6 +134,7 @@ fn whoever_has_to_wait_a_moment_is_answered_before_the_server_stops() {
     first.receive(PacketType::CONNECT).unwrap();
     let mut second = Connection::open(server.address).unwrap();
     second.send(PacketType::CONNECT, "").unwrap();
+    await_accepted(home.path(), 2);
     server.signal("TERM");
     assert_eq!(
         second.receive(PacketType::CONNECT).unwrap(),
