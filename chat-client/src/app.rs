@@ -1,7 +1,7 @@
 //! The client's behaviour as a pure state machine: events in, effects out.
 //!
-//! `command` reads lines, `input` obeys them (`encryption` those about it), `network` follows the server, `requests` knows
-//! what is unanswered. `held` is what waits: for a connection, a login or the answer to a question; `gate` says for which login.
+//! `command` reads lines, `input` obeys them (`encryption` those about it, `credentials` those with a password), `network`
+//! follows the server, `requests` knows what is unanswered. `held` is what waits: for a connection, a login or the answer to a question; `gate` says for which login.
 //! Sockets, the clock, the terminal, the pipe and the window are with whoever drives this: `driver`.
 //!
 //! Invariant: a password leaves as an effect only over an encrypted connection, or after the person agreed.
@@ -9,6 +9,7 @@
 mod backoff;
 pub mod command;
 mod config;
+mod credentials;
 mod encryption;
 mod gate;
 mod held;
