@@ -82,6 +82,14 @@ fn whoever_speaks_while_the_server_stops_hears_it_to_the_end() {
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
+/// A connection that has said something and been answered.
+fn greeted(server: &ServerProcess) -> Connection {
+    let mut connection = Connection::open(server.address).unwrap();
+    connection.send(PacketType::CONNECT, "").unwrap();
+    connection.receive(PacketType::CONNECT).unwrap();
+    connection
+}
+
 /// Waits until so many connections have been accepted: who has not been is not answered by a server that stops.
 fn await_accepted(home: &Path, count: u32) {
     let line = format!("chat_connections_accepted_total {count}");
@@ -101,9 +109,7 @@ fn what_waits_to_be_said_is_said_before_the_server_stops() {
         ("CHAT_LIMITS_ROOM_BYTES_PER_SECOND", "1024"),
     ];
     let server = ServerProcess::start_with(home.path(), &limits);
-    let mut listener = Connection::open(server.address).unwrap();
-    listener.send(PacketType::CONNECT, "").unwrap();
-    listener.receive(PacketType::CONNECT).unwrap();
+    let mut listener = greeted(&server);
     let mut speakers: Vec<_> = (0..8).map(|_| Connection::open(server.address).unwrap()).collect();
     for (number, speaker) in speakers.iter_mut().enumerate() {
         speaker.send(PacketType::MESSAGE, &format!("number {number}{}", " ".repeat(15_000))).unwrap();
@@ -129,9 +135,7 @@ fn whoever_has_to_wait_a_moment_is_answered_before_the_server_stops() {
         ("CHAT_LIMITS_RATE_SHARES_PER_ADDRESS", "1"),
     ];
     let server = ServerProcess::start_with(home.path(), &limits);
-    let mut first = Connection::open(server.address).unwrap();
-    first.send(PacketType::CONNECT, "").unwrap();
-    first.receive(PacketType::CONNECT).unwrap();
+    let _first = greeted(&server);
     let mut second = Connection::open(server.address).unwrap();
     second.send(PacketType::CONNECT, "").unwrap();
     await_accepted(home.path(), 2);
